@@ -1,0 +1,66 @@
+# Deep Learning by Hand. The two commands: `make lab` opens the course, `make test` proves it.
+PYTHON ?= python3
+NB ?=
+N ?= 5
+WORKERS ?= 2
+BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+RUN := $(BIN)/python -m tests.commands
+PYTEST := $(BIN)/python tests/offline.py $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
+	--nbval-cell-timeout=300 -p no:cacheprovider -n $(WORKERS) --dist loadscope --no-loadscope-reorder -q -rs
+
+quick test test-browser run seeds bench: export OMP_NUM_THREADS = 1
+
+.PHONY: help lab test quick run seeds bench figures test-browser clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+lab: .venv/lab  ## open the course in JupyterLab
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+test: .venv/test  ## prove it: every lane, with the network cut
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check utils tests
+	$(PYTEST) tests notebooks
+
+quick: .venv/test  ## a writer's inner loop, as in NB=10_cnn: form, defaults, second seed, widgets, exercises, other knobs
+	@test -n "$(NB)" || { echo "Say which notebook, as in: make quick NB=10_cnn"; exit 2; }
+	$(BIN)/ruff check notebooks/$(NB).ipynb
+	$(PYTEST) tests/notebooks/test_form.py tests/notebooks/test_lessons.py notebooks/$(NB).ipynb -k $(NB)
+
+run: .venv/test  ## execute the notebooks that changed, in place (or NB=10_cnn)
+	$(RUN) run $(NB)
+
+seeds: .venv/test  ## the worst margin of each claim over N seeds (NB=10_cnn N=5)
+	$(RUN) seeds $(NB) --count $(N)
+
+bench: .venv/test  ## seconds, memory and redraw time of each notebook alone; the table goes into the README
+	$(RUN) bench $(NB)
+
+figures: .venv/test  ## write every stored picture to build/figures
+	$(RUN) figures $(NB)
+
+test-browser: .venv/test  ## every notebook in a real browser
+	COURSE_BROWSER=all $(PYTEST) tests/notebooks/test_browser.py
+
+clean:  ## remove what these commands made
+	rm -rf .venv build
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+		echo "Python 3.11, 3.12 or 3.13 is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | tail -n 1)." \
+		"Name another one, as in: make lab PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' lacks the module venv. On Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The lock holds exact versions, used as constraints; the two stamps let a second call start at once.
+.venv/lab: .venv/pyvenv.cfg pyproject.toml requirements.lock
+	$(PIP) --editable .
+	$(BIN)/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" 2>/dev/null
+	touch $@
+
+.venv/test: .venv/lab
+	$(PIP) --editable '.[test]'
+	touch $@

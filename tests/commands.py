@@ -1,0 +1,277 @@
+"""The commands behind the Makefile: `python -m tests.commands run | seeds | bench`."""
+
+import argparse
+import base64
+import contextlib
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from tqdm import tqdm
+
+from tests import runner
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+DRIVE = runner.ROOT / "tests" / "notebooks" / "drive.py"
+PEAK_MEMORY = """
+import resource, sys
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+def chosen(names: list[str]) -> list[Path]:
+    """Return the notebooks of these names, or all of them; an unknown name is an error that lists the known."""
+    known = {path.stem: path for path in runner.notebooks()}
+    stems = [Path(name).stem for name in names]
+    unknown = [stem for stem in stems if stem not in known]
+    if unknown:
+        raise SystemExit(f"There is no notebook {', '.join(unknown)}; there are {', '.join(known)}.")
+    return [known[stem] for stem in stems] or list(known.values())
+
+
+# run ------------------------------------------------------------------------------------------------------------
+
+
+def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Keep of a fresh run what a reader needs and what does not change from run to run."""
+    for cell in runner.code_cells(notebook):
+        cell.metadata.pop("execution", None)
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):  # without a kernel the view is empty; the still picture shows
+                output.data.pop(WIDGET, None)
+        cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    course = {"code": runner.digest(notebook)}
+    notebook.metadata = {"course": course, "kernelspec": kernel, "language_info": {"name": "python"}}
+    return notebook
+
+
+def noise(notebook: nbformat.NotebookNode) -> str | None:
+    """Name the first cell that wrote to stderr, which a stored notebook may not hold."""
+    for cell in runner.code_cells(notebook):
+        for output in cell.outputs:
+            if output.output_type == "stream" and output.name == "stderr":
+                return f"cell {cell.id} wrote to stderr: {output.text.strip()[:200]}"
+    return None
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as new:
+        try:
+            new.write(text)
+            new.flush()
+            os.fsync(new.fileno())
+            os.chmod(new.name, path.stat().st_mode)
+            os.replace(new.name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(new.name)
+            raise
+
+
+def run_one(path: Path) -> str | None:
+    """Execute one notebook in place, and return what went wrong, if something did; then the file is as it was."""
+    notebook = runner.read(path)
+    cells = runner.code_cells(notebook)
+    with tqdm(total=len(cells), desc=path.stem, disable=None) as bar:
+        client = NotebookClient(
+            notebook,
+            timeout=runner.CELL_TIMEOUT,
+            kernel_name="python3",
+            store_widget_state=False,
+            resources={"metadata": {"path": str(path.parent)}},
+            on_cell_executed=lambda cell, **_: bar.update() if cell.cell_type == "code" else None,
+        )
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            failed = next((c.id for c in cells if any(o.output_type == "error" for o in c.outputs)), "?")
+            return f"{path.stem}, cell {failed}: {error.ename}: {error.evalue}"
+        except Exception as error:
+            return f"{path.stem}: {type(error).__name__}: {error}"
+    if said := noise(notebook):
+        return f"{path.stem}, {said}"
+    if any(cell.execution_count is None for cell in cells):
+        return f"{path.stem}: the kernel ended before the last cell"
+    try:
+        replace(path, nbformat.writes(normalise(notebook)) + "\n")
+    except OSError as error:
+        return f"{path.stem}: it ran, but could not be written ({error.strerror}); the notebook is as it was"
+    return None
+
+
+def run(names: list[str]) -> int:
+    """Execute the named notebooks, or those whose code is not that of their stored outputs."""
+    paths = chosen(names)
+    if not names:
+        stored = {path: runner.read(path) for path in paths}
+        paths = [p for p, book in stored.items() if book.metadata.get("course", {}).get("code") != runner.digest(book)]
+        if not paths:
+            print("Every notebook's stored outputs are those of its code; name one with NB=... to run it all the same.")
+    os.environ.update(runner.KERNEL_ENVIRONMENT, COURSE_STRICT="1")
+    faults = [fault for path in paths if (fault := run_one(path))]
+    for fault in faults:
+        print(f"left as it was: {fault}", file=sys.stderr)
+    return bool(faults)
+
+
+# seeds ----------------------------------------------------------------------------------------------------------
+
+
+def seeds(names: list[str], count: int) -> int:
+    """Run each notebook with `count` seeds, claims reported only, and print the worst margin of each claim."""
+    faults = 0
+    for path in chosen(names):
+        work = {"max_workers": os.cpu_count() or 1}
+        with ThreadPoolExecutor(**work) as pool:
+            # papermill's own client needs an event loop of its own, so each run is a process
+            runs = [pool.submit(subprocess.run, one_seed(path, seed), **PIPED) for seed in range(count)]
+            done = [task.result() for task in tqdm(runs, desc=path.stem, disable=None)]
+        margins = defaultdict(list)
+        for seed, answer in enumerate(done):
+            if answer.returncode:
+                faults += 1
+                print(f"{path.stem}, seed {seed}: {answer.stderr.strip().splitlines()[-1]}")
+                continue
+            for claim in json.loads(answer.stdout.splitlines()[-1]):
+                margins[claim["name"]].append((claim["margin"], seed, claim))
+        print(f"\n{path.stem}: the worst margin of each claim over {count} seeds")
+        for name, found in margins.items():
+            margin, seed, claim = min(found, key=lambda entry: -1e300 if entry[0] is None else entry[0])
+            held = sum(entry[2]["holds"] for entry in found)
+            faults += held < len(found)
+            shown = "none" if margin is None else f"{margin:.3g}"
+            print(
+                f"  {held}/{len(found)}  margin {shown:>9s}  {name}: {claim['value']} ({claim['bound']}, seed {seed})"
+            )
+    return bool(faults)
+
+
+PIPED = {"capture_output": True, "text": True, "cwd": runner.ROOT}
+
+
+def one_seed(path: Path, seed: int) -> list[str]:
+    return [sys.executable, "-m", "tests.commands", "claims", path.stem, "--seed", str(seed)]
+
+
+def claims(names: list[str], seed: int) -> int:
+    """Run one notebook with one seed and print its claims as JSON."""
+    (path,) = chosen(names)
+    outcome = runner.execute(path, {"SEED": seed}, strict=False)
+    if outcome.error:
+        print(runner.failure(path, outcome.error), file=sys.stderr)
+        return 1
+    print(json.dumps(outcome.claims))
+    return 0
+
+
+# bench ----------------------------------------------------------------------------------------------------------
+
+
+def machine() -> str:
+    """Describe the processor, its cores and the memory."""
+    processor = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError, AttributeError):
+        processor = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text()).group(1)
+    import psutil
+
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{processor}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
+
+
+def import_seconds(room: str) -> float:
+    """Measure what importing a room costs beyond its third-party imports, with `-X importtime`."""
+    command = [sys.executable, "-X", "importtime", "-c", f"import utils.{room}"]
+    log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    own = re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s+utils(?:\.\w+)?$", log, re.M)
+    return sum(map(int, own)) / 1e6
+
+
+def bench_one(path: Path) -> list[str]:
+    """Run a notebook alone and return its row of the table."""
+    probes = {"probe-memory": PEAK_MEMORY, "probe-widgets": DRIVE.read_text(encoding="utf-8")}
+    outcome = runner.execute(path, strict=False, probes=probes)
+    if outcome.error:
+        raise SystemExit(runner.failure(path, outcome.error))
+    timed = [c.metadata.papermill for c in runner.code_cells(outcome.notebook) if not c.id.startswith("probe-")]
+    seconds = sum(entry.duration for entry in timed)
+    peak = int(runner.text_of(outcome.cell("probe-memory")))
+    redraws = [1e3 * s for e in json.loads(runner.text_of(outcome.cell("probe-widgets"))) for s in e["seconds"]]
+    redraw = f"{sorted(redraws)[int(0.95 * (len(redraws) - 1))]:.0f} ms" if redraws else "-"
+    size = path.stat().st_size / 1e6
+    return [
+        path.stem,
+        f"{seconds:.0f} s",
+        f"{peak / 2**30:.2f} GiB",
+        redraw,
+        f"{size:.2f} MB",
+        f"{len(outcome.claims)}",
+    ]
+
+
+def bench(names: list[str]) -> int:
+    """Run each notebook alone and write the table into the README."""
+    rows = [["lesson", "seconds", "peak memory", "redraw (95 %)", "size", "claims"], ["---"] * 6]
+    for path in tqdm(chosen(names), desc="bench", disable=None):
+        rows.append(bench_one(path))
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    rooms = sorted(p.stem for p in (runner.ROOT / "utils").glob("[a-z]*.py"))
+    imports = ", ".join(f"{room} {import_seconds(room):.2f} s" for room in rooms)
+    text = f"{table}\n\nMeasured alone, one thread, on {machine()}. "
+    text += f"Importing a room, beyond the libraries it needs: {imports}."
+    print(text)
+    if not names:
+        readme = runner.ROOT / "README.md"
+        old = readme.read_text(encoding="utf-8")
+        new = re.sub(r"(<!-- bench -->\n).*?(\n<!-- /bench -->)", lambda m: m[1] + text + m[2], old, flags=re.S)
+        replace(readme, new)
+    return 0
+
+
+def figures(names: list[str]) -> int:
+    """Write every stored picture to build/figures, to look at them."""
+    for path in chosen(names):
+        folder = runner.BUILD / "figures" / path.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        for cell in runner.code_cells(runner.read(path)):
+            for number, output in enumerate(cell.outputs):
+                if "image/png" in output.get("data", {}):
+                    (folder / f"{cell.id}-{number}.png").write_bytes(base64.b64decode(output.data["image/png"]))
+        print(folder.relative_to(runner.ROOT))
+    return 0
+
+
+def main() -> int:
+    """Read the command line and do what it says."""
+    parser = argparse.ArgumentParser(prog="python -m tests.commands", description=__doc__)
+    parser.add_argument("command", choices=["run", "seeds", "bench", "figures", "claims"])
+    parser.add_argument("notebooks", nargs="*", help="names such as 10_cnn; all of them by default")
+    parser.add_argument("--count", type=int, default=5, help="how many seeds (seeds)")
+    parser.add_argument("--seed", type=int, default=0, help="which seed (claims)")
+    given = parser.parse_args()
+    start = time.perf_counter()
+    if given.command == "seeds":
+        status = seeds(given.notebooks, given.count)
+    elif given.command == "claims":
+        return claims(given.notebooks, given.seed)
+    else:
+        status = {"run": run, "bench": bench, "figures": figures}[given.command](given.notebooks)
+    print(f"{given.command}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""What every lane shares: one thread a worker, notebooks kept whole under xdist, the lanes' durations at the end."""
+
+import os
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.runner import KERNEL_ENVIRONMENT, code_cells, notebooks, read
+
+os.environ.update(KERNEL_ENVIRONMENT)  # before anything imports torch; kernels inherit it
+os.environ.setdefault("COURSE_STRICT", "1")
+LONGEST_FIRST = ("nbval", "lessons", "teeth", "browser", "lanes", "offline", "project", "commands", "unit", "form")
+
+
+def pytest_generate_tests(metafunc):
+    """Give a test that asks for `notebook` (or `lesson`, a notebook of a topic) each one there is, found by glob."""
+    for name in ("notebook", "lesson"):
+        if name in metafunc.fixturenames:
+            found = [path for path in notebooks() if name == "notebook" or not path.name.startswith("00")]
+            metafunc.parametrize(name, found, ids=[path.stem for path in found], scope="module")
+
+
+def lane(nodeid: str) -> str:
+    """Name the lane that a test belongs to."""
+    path = Path(nodeid.split("::")[0])
+    if path.suffix == ".ipynb":
+        return "nbval"
+    return "unit" if path.parent.name == "utils" else path.stem.removeprefix("test_")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Start what takes long first, so that both workers end together."""
+    items.sort(key=lambda item: LONGEST_FIRST.index(lane(item.nodeid)))
+
+
+class KeepTogether(LoadScopeScheduling):
+    """Send to one worker what shares a kernel: a notebook's cells under nbval, the tests of its live run."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = lane(nodeid)
+        live = re.search(r"::test_(second_seed|widgets|exercises)\[(.+)\]", nodeid)
+        if live:
+            return f"live {live[2]}"
+        return nodeid if name in ("lessons", "teeth") else nodeid.split("::")[0]
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Let xdist use it."""
+    return KeepTogether(config, log)
+
+
+def reason(report) -> str:
+    """Say in one line what failed: for a cell under nbval its notebook, its id and its error, else the message."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(report.longrepr))
+    text = re.sub(r"\n\s*\.\.\.Full output truncated.*", "", text).strip()
+    cell = re.search(r"(\w+)\.ipynb::Cell (\d+)", report.nodeid)
+    if cell:
+        path = next(path for path in notebooks() if path.stem == cell[1])
+        return f"{cell[1]}, cell {code_cells(read(path))[int(cell[2])].id}: {text.splitlines()[-1]}"
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return " ".join((crash.message if crash else text.splitlines()[-1]).split())[:600]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    """Print the figures that tests recorded, what each lane took (added over its workers), and what failed."""
+    yield
+    seconds, counts, figures = defaultdict(float), defaultdict(int), []
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "duration"):
+                seconds[lane(report.nodeid)] += report.duration
+                counts[lane(report.nodeid)] += report.when == "call"
+                figures += [text for name, text in report.user_properties if name == "figure" and report.when == "call"]
+    if figures:
+        terminalreporter.section("figures")
+        for text in sorted(figures):
+            terminalreporter.line(text)
+    if seconds:
+        terminalreporter.section("lanes (seconds added over workers)")
+        for name in sorted(seconds, key=seconds.get, reverse=True):
+            terminalreporter.line(f"{name:12s} {counts[name]:5d} tests {seconds[name]:8.1f} s")
+    failed = [report for kind in ("failed", "error") for report in terminalreporter.stats.get(kind, [])]
+    if failed:
+        terminalreporter.section("what failed")
+        for report in failed:
+            terminalreporter.line(f"{lane(report.nodeid)}: {report.nodeid.split('::')[-1]}: {reason(report)}")

@@ -1,0 +1,130 @@
+"""Lanes 4 to 6: papermill with other knobs, every widget driven, every exercise answered rightly and wrongly.
+
+The second-seed run of a notebook stays alive after its last cell: its widgets and exercises are tried in that kernel.
+"""
+
+import functools
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests import runner
+
+HERE = Path(__file__).parent
+SECOND_SEED = 1
+# what any answer may turn out to be; each gets a hint in a line, never a traceback
+ODD_ANSWERS = {
+    "raises": "raise RuntimeError('planted')",
+    "exits": "raise SystemExit",
+    "is-text": "return 'planted'",
+    "is-an-object": "return object()",
+    "has-an-odd-shape": "import numpy; return numpy.zeros((7, 1, 3))",
+    "is-nan": "return float('nan')",
+    "is-an-empty-list": "return []",
+}
+
+
+def said_of(path: Path) -> dict:
+    """Read what the tests say of one lesson: knobs, wrong answers, breakages."""
+    said = HERE / f"{path.stem}.toml"
+    return tomllib.loads(said.read_text(encoding="utf-8")) if said.exists() else {}
+
+
+def exercises(book):
+    """Yield the three cells of each exercise."""
+    cells = [cell for cell in runner.code_cells(book) if runner.tags(cell) & runner.EXERCISE_TAGS]
+    yield from zip(cells[0::3], cells[1::3], cells[2::3], strict=True)
+
+
+def student_function(exercise) -> str:
+    return re.search(r"^def (\w+)", exercise.source, re.M).group(1)
+
+
+def attempts(book, said) -> dict[str, str]:
+    """Write each attempt at an exercise as a cell: an answer, then the exercise's own check."""
+    cells = {}
+    for exercise, check, solution in exercises(book):
+        name = student_function(exercise)
+        again = re.search(rf"^check_\w+\({name}\)$", check.source, re.M)
+        assert again, f"{check.id}: the check ends in check_...({name})"
+        right = f"{name} = solution_{name}\n{name}.__name__ = {name!r}"
+        cells[f"try-{exercise.id}-right"] = f"{solution.source}\n{right}\n{check.source}"
+        for kind, body in ODD_ANSWERS.items():
+            cells[f"try-{exercise.id}-{kind}"] = f"def {name}(*args, **kwargs):\n    {body}\n{check.source}"
+        cells[f"try-{exercise.id}-is-no-function"] = f"{name} = 3\n{check.source}"
+        for number, entry in enumerate(e for e in said.get("wrong", []) if e["exercise"] == exercise.id):
+            cells[f"try-{exercise.id}-wrong-{number}"] = f"{entry['answer']}\n{check.source}"
+    return cells
+
+
+def live_run(path: Path) -> runner.Run:
+    """Return the one run that the tests of a notebook share; fail if it stopped."""
+    run = run_with_second_seed(path)
+    if run.error:
+        pytest.fail(runner.failure(path, run.error), pytrace=False)
+    return run
+
+
+@functools.cache
+def run_with_second_seed(path: Path) -> runner.Run:
+    """Run a notebook with a second seed; then, in the same kernel, its exercises and its explorers."""
+    probes = attempts(runner.read(path), said_of(path))
+    probes["probe-knobs"] = "import json as _json; print(_json.dumps({'SEED': SEED}))"
+    probes["probe-widgets"] = (HERE / "drive.py").read_text(encoding="utf-8")
+    return runner.execute(path, {"SEED": SECOND_SEED}, strict=True, probes=probes)
+
+
+def test_second_seed(notebook):
+    run = live_run(notebook)
+    assert json.loads(runner.text_of(run.cell("probe-knobs"))) == {"SEED": SECOND_SEED}, "the knob took no effect"
+    failed = [claim for claim in run.claims if not claim["holds"]]
+    assert not failed
+
+
+def test_widgets(notebook, record_property):
+    explorers = json.loads(runner.text_of(live_run(notebook).cell("probe-widgets")))
+    used = sum("widgets.explore(" in cell.source for cell in runner.code_cells(runner.read(notebook)))
+    assert len(explorers) >= used
+    for explorer in explorers:
+        assert not explorer["errors"], f"{notebook.stem}, explorer {explorer['alt']!r}: {explorer['errors']}"
+        assert not explorer["idle"], f"{notebook.stem}, explorer {explorer['alt']!r}: {explorer['idle']} change nothing"
+        times = sorted(explorer["seconds"])
+        redraw = f"median {times[len(times) // 2] * 1e3:.0f} ms, most {times[-1] * 1e3:.0f} ms"
+        record_property("figure", f"{notebook.stem}: redraw {redraw} ({explorer['alt'][:60]})")
+
+
+def test_exercises(notebook):
+    run, said = live_run(notebook), said_of(notebook)
+    for exercise, check, solution in exercises(run.notebook):
+
+        def tried(kind, identifier=exercise.id):
+            return runner.text_of(run.cell(f"try-{identifier}-{kind}"))
+
+        assert re.fullmatch(r"○ .+: not attempted yet\n", runner.text_of(check)), check.id
+        assert re.fullmatch(r"● solution: right \(\d+ cases?\)\n", runner.text_of(solution)), solution.id
+        assert re.search(r"^● (?!solution)", tried("right"), re.M), f"{exercise.id}: the solution is not accepted"
+        for kind in (*ODD_ANSWERS, "is-no-function"):
+            assert tried(kind).startswith("◐"), f"{exercise.id}: an answer that {kind} got {tried(kind)!r}"
+        for number, entry in enumerate(e for e in said["wrong"] if e["exercise"] == exercise.id):
+            line = tried(f"wrong-{number}")
+            assert line.startswith("◐"), f"{exercise.id}: wrong answer {number} got {line!r}"
+            assert re.search(entry["hint"], line), f"{exercise.id}: wrong answer {number} got the hint {line!r}"
+
+
+@pytest.mark.parametrize("setting", ["small", "odd"])
+def test_other_knobs(lesson, setting):
+    given = said_of(lesson)["knobs"][setting]
+    names = ", ".join(f"{name!r}: {name}" for name in given)
+    probe = f"import json as _json; print(_json.dumps({{{names}}}))"
+    run = runner.execute(lesson, given, strict=False, probes={"probe-knobs": probe})
+    if run.error:
+        pytest.fail(runner.failure(lesson, run.error), pytrace=False)
+    assert json.loads(runner.text_of(run.cell("probe-knobs"))) == given, "the knobs took no effect"
+
+
+def test_a_mistyped_knob_is_an_error(lesson):
+    with pytest.raises(ValueError, match="no knob SEEED; its knobs are .*SEED"):
+        runner.execute(lesson, {"SEEED": 1})

@@ -1,0 +1,111 @@
+"""What is said in one place of the project and must hold in another: versions, names, licences, set-up commands."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from tests import runner
+
+PROJECT = tomllib.loads((runner.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LOCK_LINES = (runner.ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+LOCK = dict(line.split("==") for line in LOCK_LINES if line and not line.startswith("#"))
+WANTED = [Requirement(text) for text in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]]
+needs_make = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: wanted.name)
+def test_the_lock_holds_each_dependency_within_its_range(wanted):
+    locked = {normal(name): version for name, version in LOCK.items()}
+    assert Version(locked[normal(wanted.name)]) in wanted.specifier
+
+
+def test_the_lock_is_portable():
+    for line in LOCK_LINES:
+        if line.startswith("#"):
+            continue
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), (
+            f"{line!r} holds a host, a path or a local version"
+        )
+
+
+def test_torchvision_stays_out():
+    assert "torchvision" not in LOCK
+
+
+def test_the_conda_environment_is_the_same():
+    environment = yaml.safe_load((runner.ROOT / "environment.yml").read_text(encoding="utf-8"))
+    python = next(entry for entry in environment["dependencies"] if str(entry).startswith("python"))
+    assert Version(python.partition("=")[2] + ".0") in Requirement(f"python{PROJECT['requires-python']}").specifier
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert pip == ["--constraint requirements.lock", "--editable .[test]"]
+    assert environment["name"] == PROJECT["name"]
+
+
+def test_the_workflow_is_valid():
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    shown = subprocess.run([*command, ".github/workflows/ci.yml"], cwd=runner.ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+
+
+def test_every_command_of_the_readme_exists():
+    readme = (runner.ROOT / "README.md").read_text(encoding="utf-8")
+    makefile = (runner.ROOT / "Makefile").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", readme, re.M))
+    assert {"lab", "test"} <= named
+    for name in named:
+        assert re.search(rf"^{name}:", makefile, re.M), f"the README names `make {name}`"
+
+
+def test_the_readme_names_every_folder():
+    readme = (runner.ROOT / "README.md").read_text(encoding="utf-8")
+    for folder in ("notebooks", "utils", "data", "tests"):
+        assert f"`{folder}/`" in readme
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            'case "$*" in *version_info*) exit 1;; esac; echo Python 3.9.1',
+            "Python 3.11, 3.12 or 3.13 is needed; '{}' is Python 3.9.1.",
+        ),
+        ('case "$*" in *ensurepip*) exit 1;; esac', "'{}' lacks the module venv."),
+    ],
+    ids=["old-python", "no-venv"],
+)
+def test_a_python_that_cannot_be_used_gets_one_sentence(tmp_path, script, said):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    shutil.copy(runner.ROOT / "Makefile", tmp_path)
+    shown = subprocess.run(["make", "lab", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True)
+    assert shown.returncode != 0
+    assert shown.stdout.startswith(said.format(python))
+    assert len(shown.stdout.splitlines()) == 1
+
+
+@needs_make
+def test_a_missing_python_gets_one_sentence(tmp_path):
+    shutil.copy(runner.ROOT / "Makefile", tmp_path)
+    shown = subprocess.run(["make", "lab", "PYTHON=no-such-python"], cwd=tmp_path, capture_output=True, text=True)
+    assert shown.returncode != 0
+    assert shown.stdout.startswith("Python 3.11, 3.12 or 3.13 is needed; 'no-such-python' is")
+
+
+def test_utils_is_imported_from_any_folder(tmp_path):
+    """Installed, not found by luck: no notebook needs sys.path."""
+    code = "import utils, pathlib; print(pathlib.Path(utils.__file__).parent)"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == str(runner.ROOT / "utils")

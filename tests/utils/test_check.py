@@ -1,0 +1,472 @@
+"""Claims at, above and below every bound; exercises given every kind of answer a student may write."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from utils import check
+
+UP, DOWN = math.nextafter(0.9, 1), math.nextafter(0.9, 0)  # the floats next to 0.9
+
+
+@pytest.fixture
+def lenient(monkeypatch):
+    """A reader's notebook, where a claim that fails is a line and not an error."""
+    monkeypatch.delenv("COURSE_STRICT", raising=False)
+
+
+@pytest.fixture
+def strict(monkeypatch):
+    monkeypatch.setenv("COURSE_STRICT", "1")
+
+
+# Claims ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value, bound, holds",
+    [
+        (0.9, {"above": 0.9}, False),
+        (UP, {"above": 0.9}, True),
+        (DOWN, {"above": 0.9}, False),
+        (0.9, {"below": 0.9}, False),
+        (UP, {"below": 0.9}, False),
+        (DOWN, {"below": 0.9}, True),
+        (0.9, {"between": (0.9, 1)}, True),
+        (DOWN, {"between": (0.9, 1)}, False),
+        (0.9, {"between": (0, 0.9)}, True),
+        (UP, {"between": [0, 0.9]}, False),
+        (3.5, {"close_to": (3, 0.5)}, True),
+        (2.5, {"close_to": (3, 0.5)}, True),
+        (3.5000001, {"close_to": (3, 0.5)}, False),
+        (2.4999999, {"close_to": (3, 0.5)}, False),
+        (4, {"equals": 4}, True),
+        (5, {"equals": 4}, False),
+        (0, {"equals": False}, True),  # False and 0 are bounds, not the absence of one
+        (-1, {"above": 0}, False),
+        ((1, 8, 8), {"equals": torch.Size([1, 8, 8])}, True),
+        (torch.tensor([1, 2]), {"equals": [1, 2]}, True),
+        (np.array([1, 2]), {"equals": torch.tensor([1, 3])}, False),
+        ("cat", {"equals": "dog"}, False),
+        (True, {"equals": True}, True),
+        (math.inf, {"above": 3}, True),
+        (torch.tensor(2.0, requires_grad=True), {"above": torch.tensor(1)}, True),
+        (np.float32(2), {"between": (np.int64(1), torch.tensor(2.0))}, True),
+    ],
+)
+def test_a_claim_holds_up_to_its_bound_and_not_beyond(value, bound, holds, lenient, capsys):
+    check.claim("the finding", value, **bound)
+    line = capsys.readouterr().out
+    assert check.claims[-1]["holds"] is holds
+    assert line.startswith("✔ the finding: " if holds else "▲ the finding: ")
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        {"above": -math.inf},
+        {"below": math.inf},
+        {"between": (-1, 1)},
+        {"close_to": (0, math.inf)},
+        {"equals": math.nan},
+    ],
+    ids=lambda bound: next(iter(bound)),
+)
+@pytest.mark.parametrize("nan", [math.nan, np.float32("nan"), torch.tensor(math.nan)], ids=["float", "numpy", "torch"])
+def test_nan_never_holds(nan, bound, strict):
+    with pytest.raises(check.ClaimError, match="nan"):
+        check.claim("a number", nan, **bound)
+
+
+@pytest.mark.parametrize("bound", [{"above": math.nan}, {"between": (0, math.nan)}, {"close_to": (1, math.nan)}])
+def test_nothing_holds_against_a_bound_that_is_nan(bound, lenient):
+    check.claim("a number", 1, **bound)
+    assert not check.claims[-1]["holds"]
+
+
+def test_a_failing_claim_raises_only_under_the_tests(capsys, monkeypatch):
+    monkeypatch.setenv("COURSE_STRICT", "1")
+    check.claim("it holds", 2, above=1)
+    with pytest.raises(check.ClaimError, match="claim 'it fails' does not hold: 0.5, wanted > 1"):
+        check.claim("it fails", 0.5, above=1)
+    monkeypatch.setenv("COURSE_STRICT", "0")
+    check.claim("it fails", 0.5, above=1)
+    assert capsys.readouterr().out.splitlines() == [
+        "✔ it holds: 2 (> 1)",
+        "▲ it fails: 0.5, wanted > 1",
+        "▲ it fails: 0.5, wanted > 1",
+    ]
+    assert issubclass(check.ClaimError, AssertionError)
+
+
+def test_a_near_miss_is_shown_with_the_digits_that_tell_it_apart(lenient, capsys):
+    check.claim("accuracy", 0.97998, above=0.98)
+    assert "0.97998, wanted > 0.98" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "bounds, count", [({}, 0), ({"above": 1, "below": 2}, 2), ({"equals": 1, "between": (0, 1), "above": 0}, 3)]
+)
+def test_a_claim_without_exactly_one_bound_is_refused(bounds, count):
+    made = len(check.claims)
+    with pytest.raises(ValueError, match=f"'x' has {count} bounds; give exactly one of above, below, between"):
+        check.claim("x", 1, **bounds)
+    assert len(check.claims) == made
+
+
+@pytest.mark.parametrize(
+    "value, bounds, given",
+    [
+        (None, {"above": 0}, "NoneType None"),
+        ("many", {"below": 0}, "str 'many'"),
+        (torch.ones(2, 3), {"above": 0}, r"Tensor of shape \(2, 3\)"),
+        (np.ones(2), {"between": (0, 1)}, r"ndarray of shape \(2,\)"),
+        (1, {"above": torch.ones(2)}, r"Tensor of shape \(2,\)"),
+        (1, {"between": 3}, "between takes two numbers; it was given int 3"),
+        (1, {"close_to": (1, 2, 3)}, r"close_to takes two numbers; it was given tuple \(1, 2, 3\)"),
+    ],
+)
+def test_a_claim_about_no_number_says_what_was_given(value, bounds, given):
+    with pytest.raises(TypeError, match=given):
+        check.claim("x", value, **bounds)
+
+
+@pytest.mark.parametrize(
+    "value, bounds, margin",
+    [
+        (3, {"above": 1}, 2),
+        (3, {"below": 1}, -2),
+        (3, {"between": (1, 10)}, 2),
+        (9, {"between": (1, 10)}, 1),
+        (3, {"close_to": (4, 1.5)}, 0.5),
+    ],
+)
+def test_the_margin_is_the_distance_to_the_bound(value, bounds, margin, lenient):
+    check.claim("x", value, **bounds)
+    record = check.claims[-1]
+    assert record["name"] == "x" and record["margin"] == pytest.approx(margin)
+
+
+def test_in_a_notebook_the_record_travels_in_the_outputs_metadata(shell, lenient, capsys):
+    check.claim("it holds", 2, above=1)
+    check.claim("5 < 3 & other <tales>", 5, below=3)
+    check.agree("shapes", torch.ones(2), torch.ones(3))
+    holds, fails, shapes = shell
+    assert holds["data"] == {"text/plain": "✔ it holds: 2 (> 1)"}
+    assert holds["metadata"]["claim"] == {
+        "name": "it holds",
+        "value": "2",
+        "bound": "> 1",
+        "margin": 1.0,
+        "holds": True,
+    }
+    assert (
+        "#b45309" in fails["data"]["text/html"] and "5 &lt; 3 &amp; other &lt;tales&gt;" in fails["data"]["text/html"]
+    )
+    assert "text/plain" in fails["data"] and fails["metadata"]["claim"]["holds"] is False
+    assert shapes["metadata"]["claim"]["margin"] is None  # an infinite margin would be no JSON
+    json.dumps([output["metadata"] for output in shell], allow_nan=False)
+    assert capsys.readouterr().out == ""
+
+
+def test_in_a_notebook_a_failing_claim_is_displayed_before_it_raises(shell, strict):
+    with pytest.raises(check.ClaimError):
+        check.claim("it fails", 1, equals=2)
+    assert shell[0]["data"]["text/plain"] == "▲ it fails: 1, wanted = 2"
+
+
+# Agreements -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ours, theirs, tolerance, holds",
+    [
+        (torch.ones(2, 3), np.ones((2, 3)), 1e-6, True),
+        ([1.0, 2.0], torch.tensor([1.0, 2.0], requires_grad=True), 0, True),
+        ([torch.tensor(1.0), torch.tensor(2.0)], [1, 2], 0, True),
+        (1.0, 1.5, 0.5, True),
+        (1.0, 1.5, 0.4999, False),
+        (torch.zeros(2), torch.tensor([0, math.nan]), 1, False),
+        (torch.tensor([math.nan]), torch.tensor([math.nan]), 1, False),
+        (torch.tensor([-math.inf, 1]), torch.tensor([-math.inf, 1]), 1e-6, True),  # masked scores
+        (torch.tensor([-math.inf]), torch.tensor([math.inf]), 1e-6, False),
+        (torch.tensor([True, False]), torch.tensor([True, False]), 0, True),
+        (torch.tensor([True, False]), torch.tensor([True, True]), 0, False),
+        (np.array([3], np.uint8), np.array([4], np.uint8), 1, True),  # 3 - 4 is 255 in eight bits
+        (torch.ones(2), torch.ones(2, 1), 1, False),
+        (torch.ones(1), torch.tensor(1.0), 1, False),
+        (torch.ones(0), torch.ones(0), 1, False),  # nothing shows nothing
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_two_results_agree_within_the_tolerance(ours, theirs, tolerance, holds, lenient):
+    check.agree("ours against theirs", ours, theirs, tolerance)
+    assert check.claims[-1]["holds"] is holds
+
+
+def test_the_largest_difference_is_shown_and_strictness_raises(strict, capsys):
+    check.agree("sum", [1.0, 2.0], [1.0, 2.25], tolerance=0.5)
+    assert capsys.readouterr().out == "✔ sum: largest difference 2.5e-01 (<= 5e-01)\n"
+    with pytest.raises(check.ClaimError, match="'sum' does not hold: largest difference 2.5e-01, wanted <= 1e-06"):
+        check.agree("sum", [1.0, 2.0], [1.0, 2.25])
+    with pytest.raises(check.ClaimError, match=r"shape \(2,\), wanted shape \(2, 1\)"):
+        check.agree("sum", torch.ones(2), torch.ones(2, 1))
+
+
+@pytest.mark.parametrize("bad", [None, "text", ["a"], [[1], [1, 2]]])
+def test_an_agreement_of_no_numbers_says_what_was_given(bad):
+    with pytest.raises(TypeError, match="agreement 'x' needs numbers; it was given (NoneType|str|list)"):
+        check.agree("x", torch.ones(1), bad)
+
+
+# Exercises ------------------------------------------------------------------------------------------------------
+
+
+def verdict(capsys, answer, cases, **options) -> str:
+    """Run a check and return its one line."""
+    capsys.readouterr()
+    assert check.exercise("task", answer, cases, **options) is None
+    captured = capsys.readouterr()
+    assert captured.err == "" and captured.out.count("\n") == 1, "a verdict is one line"
+    return captured.out.rstrip("\n")
+
+
+def gives(*results):
+    """Make an answer that returns these results one after the other, whatever it is asked."""
+    remaining = iter(results)
+    return lambda *arguments: next(remaining)
+
+
+SCORES = torch.tensor([[1.0, 2.0, 3.0], [0.0, -1.0, 4.0], [2.0, 2.0, 1.0]])
+SOFTMAX = [((SCORES,), torch.softmax(SCORES, 1)), ((SCORES[:2],), torch.softmax(SCORES[:2], 1))]
+
+
+def softmax_with_exp(scores):
+    return scores.exp() / scores.exp().sum(1, keepdim=True)
+
+
+def change_in_place(scores):
+    scores.sub_(scores.max())
+    return torch.softmax(scores, 1)
+
+
+def leave(scores):
+    raise SystemExit("I give up\nfor today")
+
+
+SOFTMAX_ANSWERS = {
+    "right": (softmax_with_exp, r"● task: right \(2 cases\)"),
+    "right as an array": (lambda s: torch.softmax(s, 1).numpy(), "●"),
+    "right as lists": (lambda s: torch.softmax(s, 1).tolist(), "●"),
+    "right as a list of tensors": (lambda s: [torch.softmax(row, 0).requires_grad_() for row in s], "●"),
+    "right with gradients": (lambda s: torch.softmax(s.clone().requires_grad_(), 1), "●"),
+    "blank": (lambda s: None, "○ task: not attempted yet"),
+    "partly None": (
+        lambda s: torch.softmax(s, 1) if len(s) == 3 else None,
+        "Case 2: it returned None. .*return missing",
+    ),
+    "raises": (lambda s: s @ torch.ones(7), "Case 1 raised RuntimeError: "),
+    "raises without words": (lambda s: {}[s], "Case 1 raised KeyError"),
+    "exits": (leave, "Case 1 raised SystemExit: I give up.$"),
+    "wants more arguments": (lambda s, axis: s, "raised TypeError: .*missing 1 required positional argument"),
+    "a text": (lambda s: "softmax", r"returned str 'softmax'; wanted is numbers of shape \(3, 3\)"),
+    "a function": (lambda s: softmax_with_exp, r"returned function .*; wanted is numbers"),
+    "ragged lists": (lambda s: [[1], [1, 2]], r"returned list \[\[1\], \[1, 2\]\]; wanted is numbers"),
+    "too few dimensions": (lambda s: s.sum(1), r"shape \(3,\); wanted is \(3, 3\)\.$"),
+    "transposed shape": (lambda s: torch.softmax(s, 1).T, r"Case 2: the result has shape \(3, 2\).*Is it transposed\?"),
+    "NaN": (lambda s: s * math.nan, "contains NaN"),
+    "infinity": (lambda s: s / 0, "contains (infinity|NaN)"),
+    "only infinity": (lambda s: torch.full_like(s, math.inf), "contains infinity"),
+    "wrong sign": (lambda s: -torch.softmax(s, 1), "Every number has the wrong sign"),
+    "wrong factor": (lambda s: 3 * torch.softmax(s, 1), "Every number is 3 times the right one"),
+    "all zero": (lambda s: 0 * s, "In case 1 the largest difference is at"),
+    "shifted": (lambda s: torch.softmax(s, 1) - 0.25, r"too small by 0.25\.$"),
+    "off by one": (lambda s: torch.softmax(s, 1) + 1, "too large by 1. Off by one?"),
+    "wrong axis": (lambda s: torch.softmax(s, 0), r"In case 1 the largest difference is at \[\d, \d\]: yours is"),
+    "changes its argument": (change_in_place, "changes its argument in place; work on a copy"),
+    "no function": (3, "The check wants a function, and was given int 3"),
+    "nothing": (None, "The check wants a function, and was given NoneType None"),
+}
+
+
+@pytest.mark.parametrize("answer, line", SOFTMAX_ANSWERS.values(), ids=SOFTMAX_ANSWERS)
+@pytest.mark.filterwarnings("error")
+def test_every_kind_of_answer_gets_its_line(answer, line, capsys):
+    said = verdict(capsys, answer, SOFTMAX)
+    assert re.search(line, said), said
+    assert said.startswith(line[0] if line[0] in "○●" else "◐ task: not yet. ")
+
+
+@pytest.mark.parametrize(
+    "expected, right, wrong, hint",
+    [
+        (3, 3.0, 4, "yours is 4, not 3"),
+        (3, torch.tensor(3), [3], r"shape \(1,\); wanted is \(\)"),
+        (0.5, np.float32(0.5), "0.5", "returned str '0.5'; wanted is a number"),
+        (10_000, 10_000, 10_001, "yours is 10001, not 10000"),  # a relative tolerance would let it pass
+        (1.2346, 1.23461, 1.2349, "yours is 1.2349, not 1.2346"),  # four digits would show no difference
+        (True, np.bool_(True), 1, "returned int 1; wanted is True or False"),
+        (True, True, False, "yours is False, not True"),
+        ("cat", "cat", "dog", "yours is 'dog', not 'cat'"),
+        ("cat", np.str_("cat"), 3, "returned int 3; wanted is a str"),
+        (["a", "b"], ["a", "b"], ["b", "a"], r"yours is \['b', 'a'\], not \['a', 'b'\]"),
+        (["a"], ["a"], [np.array([1, 2])], r"not \['a'\]"),
+        (["a"], ["a"], ("a",), "returned tuple .*; wanted is a list"),
+        ([1, 2], (1, 2), [1, 2, 3], r"shape \(3,\); wanted is \(2,\)"),
+        ((3, 4), (3, 4), (4, 3), "value 1 of 2 differs: yours is 4, not 3"),
+        ((3, 4), torch.Size([3, 4]), 3, "returned int 3; wanted are 2 values"),
+        ((3, 4), [3, 4], (3, 4, 5), "returned 3 values; wanted are 2"),
+        ((3, torch.ones(2)), (3, [1, 1]), (3, torch.ones(3)), r"value 2 of 2: the result has shape \(3,\)"),
+        ((3, 4), (3, 4), (3, None), "value 2 of 2: it is None"),
+        ((3, 4), (3, 4), torch.tensor([3, 4]), r"Tensor of shape \(2,\); wanted are 2 values"),
+        ({"w": torch.ones(2)}, {"w": [1, 1]}, {"w": torch.zeros(2)}, "In case 1 yours is {'w'"),
+        ({"w": 1}, {"w": 1}, {"v": 1}, "{'v': 1}, not {'w': 1}"),
+        ([torch.ones(2), torch.ones(3)], [[1, 1], [1, 1, 1]], [torch.ones(2), torch.zeros(3)], "In case 1 yours is"),
+        (torch.tensor([True, False]), [True, False], [False, True], "True and False are swapped"),
+        (
+            torch.tensor([True, False, True]),
+            [True, False, True],
+            [True, True, True],
+            r"at \[1\]: yours is True, not False",
+        ),
+        (SCORES, SCORES.numpy(), SCORES.T, "the transpose of the right one"),
+        ([5, 6], [5, 6], [4, 5], "too small by 1. Off by one?"),
+        ([2.0, 0.0], [2, 0], [2, 5], r"at \[1\]: yours is 5, not 0"),
+        (
+            torch.tensor([-math.inf, 2.0, 8.0]),
+            [-math.inf, 2, 8],
+            torch.tensor([-math.inf, 1.0, 3.0]),
+            r"at \[2\]: yours is 3, not 8",
+        ),
+        (torch.tensor([-math.inf, 2.0, 8.0]), [-math.inf, 2, 8], [-math.inf, 4, 16], "Every number is 2 times"),
+        (torch.tensor([-math.inf, 2.0]), [-math.inf, 2], [0.0, 2.0], r"at \[0\]: yours is 0, not -inf"),
+        (torch.tensor([math.nan, 2.0]), [math.nan, 2], [1.0, 2.0], "not nan"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_every_kind_of_result_is_accepted_when_right_and_answered_when_wrong(expected, right, wrong, hint, capsys):
+    cases = [((), expected)]
+    assert verdict(capsys, gives(right), cases) == "● task: right (1 cases)"
+    said = verdict(capsys, gives(wrong), cases)
+    assert said.startswith("◐ task: not yet. ") and re.search(hint, said), said
+
+
+@pytest.mark.parametrize("scale, passes", [(1 + 5e-5, True), (1 + 5e-3, False)])
+def test_the_tolerance_is_relative_and_can_be_widened(scale, passes, capsys):
+    cases = [((), torch.tensor([100.0, 200.0, 7.0]))]
+    off = cases[0][1] * scale
+    assert verdict(capsys, gives(off), cases).startswith("●" if passes else "◐")
+    assert verdict(capsys, gives(off), cases, tolerance=0.01).startswith("●")
+
+
+def test_a_wrong_case_among_right_ones_is_found(capsys):
+    cases = [((n,), n * n) for n in range(5)]
+    assert verdict(capsys, lambda n: n * n, cases) == "● task: right (5 cases)"
+    assert "In case 4 yours is 8, not 9" in verdict(capsys, lambda n: n * n - (n == 3), cases)
+
+
+@pytest.mark.parametrize("argument", [[3, 1], {"a": [1]}, {3, 1}, np.array([3, 1]), torch.tensor([3, 1])], ids=repr)
+def test_a_changed_argument_is_noticed_and_the_cases_stay_whole(argument, capsys):
+    def change(values):
+        if isinstance(values, dict | set):
+            values.clear()
+        else:
+            values[0] = 0
+        return 1
+
+    cases = [((argument,), 1)]
+    before = repr(argument)
+    assert "changes its argument in place" in verdict(capsys, change, cases)
+    assert repr(argument) == before
+    assert verdict(capsys, lambda values: 1, cases).startswith("●")
+
+
+def replace_by_texts(values):
+    values[:] = ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "answer, argument",
+    [
+        (lambda weights: 1, {"w": torch.ones(2)}),  # two tensors have no single truth
+        (lambda values: 1, [torch.ones(2), torch.ones(3)]),
+        (lambda values: 1, iter([1])),  # can be lent, not copied
+        (lambda values: 1, (torch.ones(2, requires_grad=True) * 2)),  # copy.deepcopy refuses it
+    ],
+)
+def test_unusual_arguments_are_handed_over(answer, argument, capsys):
+    assert verdict(capsys, answer, [((argument,), 1)]).startswith("●")
+
+
+def test_an_argument_that_changes_its_kind_is_noticed(capsys):
+    assert "in place" in verdict(capsys, replace_by_texts, [(([1, 2],), 1)])
+
+
+def raises(scores):
+    raise ZeroDivisionError
+
+
+MISTAKES = {
+    "This mistake cannot run.": raises,
+    "Which axis did you sum over?": lambda s: torch.softmax(s, 0),
+    "Keep the sign of the scores.": lambda s: torch.softmax(-s, 1),
+    "You divided by nothing.": lambda s: s.exp(),
+    "Return every row, not their sum.": lambda s: torch.softmax(s, 1).sum(0),
+    "Log of a negative number.": lambda s: (s - 100).log(),
+}
+
+
+@pytest.mark.parametrize("hint", list(MISTAKES)[1:])
+def test_a_lessons_mistake_gets_the_lessons_hint_whatever_its_shape(hint, capsys):
+    said = verdict(capsys, MISTAKES[hint], SOFTMAX, mistakes=MISTAKES)
+    assert said == f"◐ task: not yet. {hint}"
+
+
+def test_a_mistake_changes_no_case_and_hides_no_right_answer(capsys):
+    mistakes = {"in place": change_in_place, "not a mistake": softmax_with_exp}
+    before = SCORES.clone()
+    assert verdict(capsys, lambda s: s, SOFTMAX, mistakes=mistakes).startswith("◐")
+    assert torch.equal(SCORES, before)
+    assert verdict(capsys, softmax_with_exp, SOFTMAX, mistakes=mistakes).startswith("●")
+    assert "In case 1" in verdict(capsys, lambda s: s * s, SOFTMAX, mistakes=mistakes)
+
+
+def test_a_solution_says_so_only_when_it_is_right(capsys):
+    def solution_square(n):
+        return n * n
+
+    assert verdict(capsys, solution_square, [((3,), 9)]) == "● solution: right (1 cases)"
+    assert verdict(capsys, solution_square, [((3,), 8)]).startswith("◐ task: not yet.")
+
+
+@pytest.mark.parametrize(
+    "cases, sentence",
+    [
+        ([], "exercise 'task' has no cases"),
+        ([((3), 9)], "Case 1 of exercise 'task' must be"),  # (3) is no tuple
+        ([((3,), 9), (torch.ones(2), 2)], "Case 2 of exercise 'task' must be"),
+        ([((3,), 9, 1)], "Case 1 of exercise 'task' must be"),
+    ],
+)
+def test_a_lesson_with_malformed_cases_is_told(cases, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        check.exercise("task", lambda n: n * n, cases)
+
+
+def test_an_interrupt_by_the_reader_is_no_wrong_answer():
+    def wait(n):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check.exercise("task", wait, [((1,), 1)])
+
+
+def test_exercises_are_no_claims(capsys, strict):
+    made = len(check.claims)
+    verdict(capsys, lambda s: s, SOFTMAX)
+    assert len(check.claims) == made

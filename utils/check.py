@@ -1,0 +1,357 @@
+"""Says whether an answer or a claim holds, and where to look if not."""
+
+import copy
+import html
+import math
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from IPython import get_ipython
+from IPython.display import display
+from numpy.typing import ArrayLike
+
+Case = tuple[tuple[Any, ...], Any]  # the arguments, and what is expected
+
+claims: list[dict[str, Any]] = []  # every claim made so far: name, value, bound, holds, margin
+
+
+class ClaimError(AssertionError):
+    """A claim that does not hold, raised only where COURSE_STRICT=1 (the tests)."""
+
+
+def claim(
+    name: str,
+    value: float,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    between: tuple[float, float] | None = None,
+    close_to: tuple[float, float] | None = None,
+    equals: object = None,
+) -> None:
+    """State a finding and show the number beside its bound.
+
+    Exactly one bound is given: `above`, `below`, `between=(low, high)`, `close_to=(target, tolerance)`
+    or `equals`. A claim that fails shows an amber line; under COURSE_STRICT=1 it raises ClaimError.
+
+    Errors: ValueError if there is not exactly one bound, TypeError if a number is wanted and none was given.
+    """
+    bounds = {"above": above, "below": below, "between": between, "close_to": close_to, "equals": equals}
+    given = {kind: bound for kind, bound in bounds.items() if bound is not None}
+    if len(given) != 1:
+        raise ValueError(f"claim {name!r} has {len(given)} bounds; give exactly one of {', '.join(bounds)}.")
+    ((kind, bound),) = given.items()
+    if kind == "equals":
+        value, bound = _plain(value), _plain(bound)
+        _report(name, f"{value}", f"= {bound}", 0.0 if value == bound else -1.0)
+        return
+    value = _number(name, value)
+    if kind in ("above", "below"):
+        bound = _number(name, bound)
+        shown, limit = _apart(value, bound)
+        sign, margin = (">", value - bound) if kind == "above" else ("<", bound - value)
+        _report(name, shown, f"{sign} {limit}", margin, strictly=True)
+    else:
+        if not isinstance(bound, tuple | list) or len(bound) != 2:
+            raise TypeError(f"claim {name!r}: {kind} takes two numbers; it was given {_describe(bound)}.")
+        first, second = (_number(name, number) for number in bound)
+        if kind == "between":
+            margin = float(np.minimum(value - first, second - value))  # unlike min, it passes a NaN on
+            _report(name, f"{value:.4g}", f"from {first:.4g} to {second:.4g}", margin)
+        else:
+            _report(name, f"{value:.4g}", f"{first:.4g} within {second:.2g}", second - abs(value - first))
+
+
+def agree(name: str, ours: ArrayLike, theirs: ArrayLike, tolerance: float = 1e-6) -> None:
+    """State that two results agree, and show their largest difference beside the tolerance.
+
+    Shapes must be the same. Equal infinities agree; NaN agrees with nothing.
+    Like a claim, it shows an amber line when it fails and raises under COURSE_STRICT=1.
+
+    Errors: TypeError if either is not made of numbers.
+    """
+    for values in (ours, theirs):
+        if not _is_numeric(values):
+            raise TypeError(f"agreement {name!r} needs numbers; it was given {_describe(values)}.")
+    ours, theirs = _array(ours), _array(theirs)
+    if ours.shape != theirs.shape:
+        _report(name, f"shape {ours.shape}", f"shape {theirs.shape}", -math.inf)
+        return
+    difference = float(_gap(ours, theirs).max()) if ours.size else math.nan
+    limit = f"{tolerance:.0e}" if float(f"{tolerance:.0e}") == tolerance else f"{tolerance:.2e}"
+    _report(name, f"largest difference {difference:.1e}", f"<= {limit}", tolerance - difference)
+
+
+def _report(name: str, value: str, bound: str, margin: float, strictly: bool = False) -> None:
+    holds = margin > 0 if strictly else margin >= 0  # NaN holds nothing
+    record = {"name": name, "value": value, "bound": bound, "margin": margin, "holds": holds}
+    claims.append(record)
+    if holds:
+        line = f"✔ {name}: {value} ({bound})"
+        bundle = {"text/plain": line}
+    else:
+        line = f"▲ {name}: {value}, wanted {bound}"
+        why = "Does this setting break the idea, or only the number?"
+        amber = f'<span style="color:#b45309">{html.escape(line)}. {why}</span>'
+        bundle = {"text/plain": line, "text/html": amber}
+    record = {**record, "margin": margin if math.isfinite(margin) else None}  # strict JSON knows no infinity
+    if get_ipython() is None:
+        print(line)
+    else:
+        display(bundle, raw=True, metadata={"claim": record})
+    if not holds and os.environ.get("COURSE_STRICT") == "1":
+        raise ClaimError(f"claim {name!r} does not hold: {value}, wanted {bound}")
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value.detach() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"claim {name!r} needs a single number; it was given {_describe(value)}.") from error
+
+
+def _array(values: Any) -> np.ndarray:
+    detach = getattr(values, "detach", None)
+    if isinstance(values, list | tuple) and any(hasattr(value, "detach") for value in values):
+        values = [_array(value) for value in values]
+    return np.asarray(detach().cpu().numpy() if detach else values)
+
+
+def _gap(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Return how far apart the numbers are; as floats, since booleans do not subtract and uint8 wraps around."""
+    ours, theirs = (values.astype(complex if values.dtype.kind == "c" else float) for values in (ours, theirs))
+    with np.errstate(invalid="ignore"):  # inf - inf
+        return np.where(ours == theirs, 0.0, np.abs(ours - theirs))
+
+
+def _plain(value: Any) -> Any:
+    """Turn tensors and arrays into plain lists and numbers, which compare and print well."""
+    return _array(value).tolist() if hasattr(value, "tolist") else value
+
+
+def _describe(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    return " ".join(f"{type(value).__name__} {value!r}".split())[:80]  # one line, whatever its repr
+
+
+# Exercises ------------------------------------------------------------------------------------------------------
+
+
+def exercise(
+    name: str,
+    answer: Callable[..., Any],
+    cases: Sequence[Case],
+    mistakes: dict[str, Callable[..., Any]] | None = None,
+    tolerance: float = 1e-4,
+) -> None:
+    """Try an answer on every case and print one line: not attempted, not yet (with a hint), or right.
+
+    `cases` are pairs (arguments, expected). `mistakes` maps a hint to the wrong function that deserves it:
+    an answer that does what that function does gets that hint. Nothing that the answer does raises here.
+    """
+    if not cases:
+        raise ValueError(f"exercise {name!r} has no cases.")
+    for number, case in enumerate(cases, 1):
+        if len(case) != 2 or not isinstance(case[0], tuple | list):
+            raise ValueError(f"Case {number} of exercise {name!r} must be ((argument, ...), expected), with its comma.")
+    if not callable(answer):
+        print(f"◐ {name}: not yet. The check wants a function, and was given {_describe(answer)}.")
+        return
+    results = []
+    for number, (arguments, _) in enumerate(cases, 1):
+        mine = _copy(arguments)
+        try:
+            results.append(answer(*mine))
+        except (Exception, SystemExit) as error:
+            text = str(error).strip().splitlines()
+            print(f"◐ {name}: not yet. Case {number} raised {type(error).__name__}{': ' + text[0] if text else ''}.")
+            return
+        if not _same_arguments(mine, arguments):
+            print(f"◐ {name}: not yet. Your function changes its argument in place; work on a copy.")
+            return
+    if all(result is None for result in results):
+        print(f"○ {name}: not attempted yet")
+        return
+    expected = [wanted for _, wanted in cases]
+    pairs = list(zip(results, expected, strict=True))
+    faults = [f"Case {n}: {fault}" for n, pair in enumerate(pairs, 1) if (fault := _misfit(*pair))]
+    if not faults and all(_equal(*pair, tolerance) for pair in pairs):
+        kind = "solution" if getattr(answer, "__name__", "").startswith("solution_") else name
+        print(f"● {kind}: right ({len(cases)} cases)")
+        return
+    hint = _known_mistake(results, cases, mistakes or {}, tolerance)  # first: it knows more than the general hints
+    print(f"◐ {name}: not yet. {hint or (faults[0] if faults else _hint(results, expected, tolerance))}")
+
+
+def _copy(arguments: tuple[Any, ...]) -> list[Any]:
+    copies = []
+    for argument in arguments:
+        try:
+            copies.append(copy.deepcopy(argument))
+        except Exception:  # a generator, an open file: it can only be lent
+            copies.append(argument)
+    return copies
+
+
+def _same_arguments(mine: Sequence[Any], arguments: Sequence[Any]) -> bool:
+    plain = (list, dict, set, np.ndarray)
+    for used, kept in zip(mine, arguments, strict=True):
+        if hasattr(kept, "detach") or isinstance(kept, plain):
+            if not _equal(used, kept, 0.0):
+                return False
+    return True
+
+
+def _is_numeric(value: Any) -> bool:
+    try:
+        return _array(value).dtype.kind in "biufc"
+    except Exception:
+        return False
+
+
+def _misfit(result: Any, expected: Any) -> str | None:
+    """Say what is wrong with the type, the shape or the finiteness of a result; None if nothing is."""
+    if result is None:
+        return "it returned None. Is a return missing on one path?"
+    if isinstance(expected, tuple):
+        if not isinstance(result, tuple | list):
+            return f"it returned {_describe(result)}; wanted are {len(expected)} values, as in return a, b."
+        if len(result) != len(expected):
+            return f"it returned {len(result)} values; wanted are {len(expected)}."
+        for place, pair in enumerate(zip(result, expected, strict=True), 1):
+            fault = "it is None." if pair[0] is None else _misfit(*pair)
+            if fault:
+                return f"value {place} of {len(expected)}: {fault}"
+        return None
+    if not _is_numeric(expected):
+        if not isinstance(result, type(expected)):
+            return f"it returned {_describe(result)}; wanted is a {type(expected).__name__}."
+        return None
+    wanted = _array(expected)
+    if wanted.dtype.kind == "b" and not (_is_numeric(result) and _array(result).dtype.kind == "b"):
+        return f"it returned {_describe(result)}; wanted is True or False."
+    if not _is_numeric(result):
+        kind = f"numbers of shape {wanted.shape}" if wanted.ndim else "a number"
+        return f"it returned {_describe(result)}; wanted is {kind}."
+    given = _array(result)
+    if given.shape != wanted.shape:
+        if given.ndim == 2 and given.T.shape == wanted.shape:
+            return f"the result has shape {given.shape}; wanted is {wanted.shape}. Is it transposed?"
+        return f"the result has shape {given.shape}; wanted is {wanted.shape}."
+    if np.isnan(given).any() and not np.isnan(wanted).any():
+        return "the result contains NaN, not a number. Look for 0/0, inf - inf, or the log of a negative number."
+    if np.isinf(given).any() and not np.isinf(wanted).any():
+        return "the result contains infinity. Look for a division by 0, the log of 0, or an exp that overflows."
+    return None
+
+
+def _equal(result: Any, expected: Any, tolerance: float) -> bool:
+    """Compare two results of any kind; never raises. Whole numbers have no relative tolerance: 10,001 is not 10,000."""
+    if isinstance(expected, tuple) or (isinstance(expected, list) and not _is_numeric(expected)):
+        if not isinstance(result, tuple | list) or len(result) != len(expected):
+            return False
+        return all(_equal(*pair, tolerance) for pair in zip(result, expected, strict=True))
+    if isinstance(expected, dict):
+        if not isinstance(result, dict) or result.keys() != expected.keys():
+            return False
+        return all(_equal(result[key], value, tolerance) for key, value in expected.items())
+    if not _is_numeric(expected):
+        try:
+            return bool(result == expected)
+        except Exception:  # such as an array where a text is wanted
+            return False
+    if not _is_numeric(result):
+        return False
+    given, wanted = _array(result), _array(expected)
+    relative = tolerance if wanted.dtype.kind in "fc" else 0.0
+    return given.shape == wanted.shape and np.allclose(given, wanted, rtol=relative, atol=tolerance, equal_nan=True)
+
+
+def _known_mistake(
+    results: list[Any], cases: Sequence[Case], mistakes: dict[str, Callable[..., Any]], tolerance: float
+) -> str | None:
+    for hint, mistake in mistakes.items():
+        try:
+            wrong = [mistake(*_copy(arguments)) for arguments, _ in cases]
+            if all(_equal(*pair, tolerance) for pair in zip(results, wrong, strict=True)):
+                return hint
+        except Exception:  # that mistake does not apply to these cases
+            continue
+    return None
+
+
+def _hint(results: list[Any], expected: list[Any], tolerance: float) -> str:
+    if all(_is_numeric(wanted) and not isinstance(wanted, tuple) for wanted in expected):
+        given = np.concatenate([_array(result).ravel().astype(float) for result in results])
+        wanted = np.concatenate([_array(value).ravel().astype(float) for value in expected])
+        kinds = {_array(value).dtype.kind for value in expected}
+        if kinds == {"b"}:
+            swapped = given.size > 1 and (given != wanted).all()
+            return "True and False are swapped." if swapped else _first_difference(results, expected, tolerance)
+        pattern = _pattern(given, wanted, tolerance, tolerance if kinds & {"f", "c"} else 0.0)
+        if pattern:
+            return pattern
+        if all(_array(v).ndim == 2 and _array(v).shape[0] == _array(v).shape[1] for v in expected) and all(
+            _equal(_array(result).T, value, tolerance) for result, value in zip(results, expected, strict=True)
+        ):
+            return "Your matrix is the transpose of the right one. Which axis is which?"
+    return _first_difference(results, expected, tolerance)
+
+
+def _pattern(given: np.ndarray, wanted: np.ndarray, tolerance: float, relative: float) -> str | None:
+    def same(a: np.ndarray, b: np.ndarray) -> bool:
+        return np.allclose(a, b, rtol=relative, atol=tolerance)
+
+    finite = np.isfinite(given) & np.isfinite(wanted)
+    if not finite.any() or not np.array_equal(given[~finite], wanted[~finite]):
+        return None
+    given, wanted = given[finite], wanted[finite]
+    if same(given, -wanted):
+        return "Every number has the wrong sign."
+    nonzero = np.abs(wanted) > tolerance
+    factor = float(np.median(given[nonzero] / wanted[nonzero])) if nonzero.sum() > 1 else 0.0
+    if factor and same(given, factor * wanted):
+        return f"Every number is {factor:.4g} times the right one. Is a scale missing, or one too many?"
+    shift = float(np.median(given - wanted))
+    if given.size > 1 and same(given, wanted + shift):
+        off = " Off by one?" if math.isclose(abs(shift), 1, abs_tol=tolerance) else ""
+        return f"Every number is too {'large' if shift > 0 else 'small'} by {abs(shift):.4g}.{off}"
+    return None
+
+
+def _first_difference(results: list[Any], expected: list[Any], tolerance: float) -> str:
+    for number, (result, wanted) in enumerate(zip(results, expected, strict=True), 1):
+        if _equal(result, wanted, tolerance):
+            continue
+        if isinstance(wanted, tuple):
+            pairs = list(zip(result, wanted, strict=True))
+            place = next(i for i, pair in enumerate(pairs) if not _equal(*pair, tolerance))
+            mine, right = _apart(*pairs[place])
+            return f"In case {number} value {place + 1} of {len(wanted)} differs: yours is {mine}, not {right}."
+        if _is_numeric(wanted) and _array(wanted).ndim:
+            gap = _gap(_array(result), _array(wanted))
+            place = tuple(int(i) for i in np.unravel_index(np.argmax(gap), gap.shape))
+            mine, right = _apart(_array(result)[place], _array(wanted)[place])
+            where = ", ".join(map(str, place))
+            return f"In case {number} the largest difference is at [{where}]: yours is {mine}, not {right}."
+        mine, right = _apart(result, wanted)
+        return f"In case {number} yours is {mine}, not {right}."
+    return "The results differ from what is wanted."
+
+
+def _apart(first: Any, second: Any) -> tuple[str, str]:
+    """Write two values with four digits, or with as many as it takes to tell them apart."""
+    for digits in (4, 8, 17):
+        texts = _short(first, digits), _short(second, digits)
+        if texts[0] != texts[1]:
+            return texts
+    return _short(first, 4), _short(second, 4)
+
+
+def _short(value: Any, digits: int) -> str:
+    value = _plain(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else " ".join(f"{value!r}".split())[:60]
