@@ -4,6 +4,7 @@ import argparse
 import base64
 import contextlib
 import json
+import math
 import os
 import platform
 import re
@@ -104,8 +105,6 @@ def run_one(path: Path) -> str | None:
             return f"{path.stem}: {type(error).__name__}: {error}"
     if said := noise(notebook):
         return f"{path.stem}, {said}"
-    if any(cell.execution_count is None for cell in cells):
-        return f"{path.stem}: the kernel ended before the last cell"
     try:
         replace(path, nbformat.writes(normalise(notebook)) + "\n")
     except OSError as error:
@@ -135,29 +134,36 @@ def seeds(names: list[str], count: int) -> int:
     """Run each notebook with `count` seeds, claims reported only, and print the worst margin of each claim."""
     faults = 0
     for path in chosen(names):
-        work = {"max_workers": os.cpu_count() or 1}
-        with ThreadPoolExecutor(**work) as pool:
-            # papermill's own client needs an event loop of its own, so each run is a process
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # a process for each run: an event loop serves one notebook
             runs = [pool.submit(subprocess.run, one_seed(path, seed), **PIPED) for seed in range(count)]
-            done = [task.result() for task in tqdm(runs, desc=path.stem, disable=None)]
-        margins = defaultdict(list)
-        for seed, answer in enumerate(done):
-            if answer.returncode:
-                faults += 1
-                print(f"{path.stem}, seed {seed}: {answer.stderr.strip().splitlines()[-1]}")
-                continue
-            for claim in json.loads(answer.stdout.splitlines()[-1]):
-                margins[claim["name"]].append((claim["margin"], seed, claim))
-        print(f"\n{path.stem}: the worst margin of each claim over {count} seeds")
-        for name, found in margins.items():
-            margin, seed, claim = min(found, key=lambda entry: -1e300 if entry[0] is None else entry[0])
-            held = sum(entry[2]["holds"] for entry in found)
-            faults += held < len(found)
-            shown = "none" if margin is None else f"{margin:.3g}"
-            print(
-                f"  {held}/{len(found)}  margin {shown:>9s}  {name}: {claim['value']} ({claim['bound']}, seed {seed})"
-            )
+            done = {seed: task.result() for seed, task in enumerate(tqdm(runs, desc=path.stem, disable=None))}
+        stopped = {seed: answer.stderr.strip().splitlines()[-1] for seed, answer in done.items() if answer.returncode}
+        for seed, said in stopped.items():
+            print(f"{path.stem}, seed {seed}: {said}")
+        told = {seed: json.loads(answer.stdout) for seed, answer in done.items() if seed not in stopped}
+        lines, failed = worst_margins(told)
+        print(f"\n{path.stem}: the worst margin of each claim over {count} seeds", *lines, sep="\n")
+        faults += len(stopped) + failed
     return bool(faults)
+
+
+def worst_margins(claims_of_seed: dict[int, list[dict]]) -> tuple[list[str], int]:
+    """Write a line a claim with its worst margin, and count the claims that some seed did not hold."""
+    found = defaultdict(list)
+    for seed, made in claims_of_seed.items():
+        for claim in made:
+            margin = -math.inf if claim["margin"] is None else claim["margin"]
+            found[claim["name"]].append((margin, seed, claim))
+    lines, faults = [], 0
+    for name, entries in found.items():
+        margin, seed, claim = min(entries, key=lambda entry: entry[0])
+        held = sum(entry[2]["holds"] for entry in entries)
+        faults += held < len(entries)
+        shown = "none" if margin == -math.inf else f"{margin:.3g}"
+        lines.append(
+            f"  {held}/{len(entries)}  margin {shown:>9s}  {name}: {claim['value']} ({claim['bound']}, seed {seed})"
+        )
+    return lines, faults
 
 
 PIPED = {"capture_output": True, "text": True, "cwd": runner.ROOT}

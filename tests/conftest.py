@@ -12,7 +12,7 @@ from tests.runner import KERNEL_ENVIRONMENT, code_cells, notebooks, read
 
 os.environ.update(KERNEL_ENVIRONMENT)  # before anything imports torch; kernels inherit it
 os.environ.setdefault("COURSE_STRICT", "1")
-LONGEST_FIRST = ("nbval", "lessons", "teeth", "browser", "lanes", "offline", "project", "commands", "unit", "form")
+LONGEST_FIRST = ("lessons", "nbval", "teeth", "browser", "lanes", "unit")
 
 
 def pytest_generate_tests(metafunc):
@@ -34,7 +34,8 @@ def lane(nodeid: str) -> str:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """Start what takes long first, so that both workers end together."""
-    items.sort(key=lambda item: LONGEST_FIRST.index(lane(item.nodeid)))
+    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(lane(item.nodeid), len(order)))
 
 
 class KeepTogether(LoadScopeScheduling):

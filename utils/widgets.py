@@ -5,6 +5,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import ipywidgets
@@ -23,7 +24,8 @@ class Explorer(ipywidgets.VBox):
     """
 
     def __init__(self, draw: Callable[..., Figure], controls: dict[str, ipywidgets.Widget], alt: str) -> None:
-        self.draw, self.controls, self.alt = draw, controls, alt
+        self.draw, self.controls, self.alt = _with_names_of_now(draw), controls, alt
+        self.figure: Figure | None = None
         self.errors: list[Exception] = []
         self.seconds: deque[float] = deque(maxlen=1000)
         self.picture = ipywidgets.Image(format="png")
@@ -41,6 +43,9 @@ class Explorer(ipywidgets.VBox):
         figure = self.draw(**{name: control.value for name, control in self.controls.items()})
         if not isinstance(figure, Figure):
             raise TypeError(f"draw returned {type(figure).__name__}; it must return the Figure that it changed.")
+        if figure is not (self.figure or figure):
+            raise ValueError("draw returned another Figure than at first; it must change and return one and the same.")
+        self.figure = figure
         picture = plot.png(figure)
         self.seconds.append(time.perf_counter() - start)
         return picture
@@ -59,6 +64,15 @@ class Explorer(ipywidgets.VBox):
         data["text/plain"] = f"<explorer: {self.alt}>"
         data["image/png"] = plot.stored(self.picture.value)
         return data, {"image/png": {"alt": self.alt}}
+
+
+def _with_names_of_now(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Let `draw` keep what `fig` and `ax` mean now; a later cell that reuses the names would change the explorer."""
+    if not isinstance(draw, FunctionType):
+        return draw
+    kept = FunctionType(draw.__code__, dict(draw.__globals__), draw.__name__, draw.__defaults__, draw.__closure__)
+    kept.__kwdefaults__ = draw.__kwdefaults__
+    return kept
 
 
 class _Counter(ipywidgets.Button):

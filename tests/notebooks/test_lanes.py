@@ -57,6 +57,12 @@ def test_a_control_that_does_nothing_is_caught(write):
     assert driven(write(EXPLORER.format(value="1")))["idle"] == ["slope"]
 
 
+def test_a_later_cell_may_reuse_the_names_of_an_explorer(write):
+    """It happened: the explorer showed the figure of a later cell, and every cell was green."""
+    explorer = driven(write(EXPLORER.format(value="slope / 4"), "fig, ax = plot.panels()\nline = None"))
+    assert explorer["errors"] == [] and explorer["idle"] == []
+
+
 def test_an_injected_value_takes_effect(write):
     run = runner.execute(write("print(SEED)"), {"SEED": 7})
     assert runner.text_of(run.notebook.cells[-1]) == "7\n"

@@ -131,6 +131,15 @@ def test_png_equals_savefig_and_a_second_call_shows_what_changed():
     assert rows[1] < rows[0] - 20 and moved.shape == pixels(first).shape
 
 
+def test_the_layout_is_fixed_by_the_first_drawing_so_that_an_explorer_never_jumps():
+    figure, ax = plot.panels()
+    plot.png(figure)
+    place = ax.get_position().bounds
+    ax.set(title="a title\non two lines", ylabel="an axis\non two lines")
+    plot.png(figure)
+    assert ax.get_position().bounds == place
+
+
 @pytest.mark.parametrize("shape", [(5, 7), (1, 5, 7), (3, 5, 7)])
 @pytest.mark.parametrize("kind", [torch.rand, lambda *s: np.random.rand(*s), lambda *s: torch.rand(*s).gt(0.5)])
 def test_a_picture_of_any_accepted_shape_is_drawn_without_axes(shape, kind):

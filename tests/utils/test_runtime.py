@@ -1,5 +1,6 @@
 """Where things run: seeds repeat, bad values are answered in words, and no import leaves a trace."""
 
+import functools
 import importlib
 import inspect
 import json
@@ -86,12 +87,13 @@ def test_a_bad_number_of_threads_is_named(bad):
     assert repr(bad) in str(error.value)
 
 
-def test_progress_yields_everything_and_clears_its_line(capsys):
+def test_progress_yields_everything_and_clears_its_line(capsys, monkeypatch):
+    shown = functools.partial(runtime.tqdm, disable=False)  # the lanes run with TQDM_DISABLE=1
+    monkeypatch.setattr(runtime, "tqdm", shown)
     assert list(runtime.progress(iter("abc"), "reading")) == ["a", "b", "c"]
     captured = capsys.readouterr()
-    assert captured.out == ""
-    last = captured.err.split("\r")[-1]  # what stays on the line after the last carriage return
-    assert last.strip() == ""
+    assert captured.out == "" and "reading" in captured.err and "\n" not in captured.err
+    assert captured.err.endswith("\r") and captured.err.split("\r")[-2].strip() == ""
 
 
 PROBE = """

@@ -5,7 +5,6 @@ import base64
 import ipywidgets
 import pytest
 from IPython.core.formatters import DisplayFormatter
-from matplotlib.figure import Figure
 
 from utils import plot, widgets
 
@@ -95,18 +94,20 @@ def test_a_draw_that_returns_no_figure_is_told_so_at_once_and_later(sketch, retu
     assert isinstance(explorer.errors[0], TypeError) and "must return the Figure" in explorer.message.value
 
 
-def test_draw_may_return_a_fresh_figure_each_time():
-    figures = []
-
-    def draw(n):
-        figures.append(Figure(figsize=(1, 1)))
-        figures[-1].text(0.5, 0.5, str(n))
-        return figures[-1]
-
-    explorer = explore(draw, n=(0, 4))
-    first = explorer.picture.value
+def test_a_draw_that_returns_another_figure_is_told_so(sketch):
+    other = Sketch()
+    explorer = explore(lambda n: (other if n == 4 else sketch)(n=n), n=(0, 4))
     explorer.controls["n"].value = 4
-    assert len(figures) == 2 and explorer.picture.value != first
+    assert "it must change and return one and the same" in str(explorer.errors[0])
+
+
+def test_a_later_cell_that_reuses_a_name_does_not_reach_into_an_explorer():
+    notebook = {"Sketch": Sketch}  # the names of a notebook; each exec is a cell
+    exec("ax = Sketch()\ndef draw(*, n, twice=2):\n    return ax(n=twice * n)", notebook)
+    first, explorer = notebook["ax"], explore(notebook["draw"], n=(0, 4))
+    exec("ax = Sketch()", notebook)
+    explorer.controls["n"].value = 4
+    assert first.calls == [{"n": 4}, {"n": 8}] and not notebook["ax"].calls and not explorer.errors
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,115 @@
+"""The commands behind the Makefile: `make run` stores a clean run or nothing, the others say what they measured."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests import commands, runner
+
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path)
+
+    def write(*sources: str) -> Path:
+        cells = [nbformat.v4.new_code_cell("SEED = 0", id="knobs", metadata={"tags": ["parameters"]})]
+        cells += [nbformat.v4.new_code_cell(source, id=f"cell-{n}") for n, source in enumerate(sources)]
+        path = tmp_path / "98_planted.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=KERNEL), path)
+        return path
+
+    return write
+
+
+def test_run_stores_a_clean_run(write):
+    path = write("import ipywidgets\nprint(SEED)", "ipywidgets.IntSlider()")
+    assert commands.run_one(path) is None
+    book = runner.read(path)
+    assert [cell.execution_count for cell in book.cells] == [1, 2, 3]
+    assert runner.text_of(book.cells[1]) == "0\n"
+    assert book.cells[2].outputs == [], "a widget view without its kernel shows nothing"
+    assert book.metadata.course.code == runner.digest(book)
+    assert "widgets" not in book.metadata and "execution" not in book.cells[1].metadata
+
+
+def test_run_takes_only_what_changed(write, capsys):
+    path = write("print(SEED)")
+    assert commands.run([]) == 0
+    first = path.read_bytes()
+    assert commands.run([]) == 0
+    assert "stored outputs are those of its code" in capsys.readouterr().out
+    assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("1 / 0", "98_planted, cell cell-1: ZeroDivisionError: division by zero"),
+        ("import sys; print('noise', file=sys.stderr)", "98_planted, cell cell-1 wrote to stderr: noise"),
+        ("import sys; sys.exit(0)", "98_planted, cell cell-1: SystemExit: 0"),
+        ("import os; os._exit(1)", "98_planted: DeadKernelError"),
+    ],
+    ids=["error", "stderr", "exit", "death"],
+)
+def test_a_failing_notebook_is_left_as_it_was(write, source, said):
+    path = write("print('fine')", source, "print('after')")
+    before = path.read_bytes()
+    assert commands.run_one(path).startswith(said)
+    assert path.read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_notebook_as_it_was(write, monkeypatch):
+    path = write("print('fine')")
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert commands.run_one(path) == (
+        "98_planted: it ran, but could not be written (No space left on device); the notebook is as it was"
+    )
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path], "no half-written file stays behind"
+
+
+def test_an_unknown_notebook_gets_the_list(write):
+    write()
+    with pytest.raises(SystemExit, match="There is no notebook 99_nothing; there are 98_planted."):
+        commands.chosen(["99_nothing"])
+
+
+def test_claims_prints_what_a_seed_gave(write, capsys):
+    write("from utils import check\ncheck.claim('the seed is small', SEED, below=5)")
+    assert commands.claims(["98_planted"], seed=3) == 0
+    (claim,) = json.loads(capsys.readouterr().out)
+    assert (claim["name"], claim["margin"], claim["holds"]) == ("the seed is small", 2.0, True)
+
+
+def test_the_table_of_seeds_shows_the_worst(capsys):
+    def answer(margin, holds):
+        return [{"name": "a", "value": str(margin), "bound": "> 0", "margin": margin, "holds": holds}]
+
+    assert commands.worst_margins({0: answer(0.5, True), 1: answer(0.2, True)}) == (
+        ["  2/2  margin       0.2  a: 0.2 (> 0, seed 1)"],
+        0,
+    )
+    lines, faults = commands.worst_margins({0: answer(0.5, True), 1: answer(None, False)})
+    assert faults == 1 and lines[0].startswith("  1/2  margin      none")
+
+
+def test_bench_measures_a_notebook(write):
+    name, seconds, memory, redraw, size, claims = commands.bench_one(write("print('fine')"))
+    assert (name, seconds, redraw, claims) == ("98_planted", "0 s", "-", "0")
+    assert memory.endswith("GiB") and float(memory.split()[0]) > 0.01
+    assert size.endswith("MB")
+
+
+def test_the_cost_of_an_import_is_measured():
+    assert 0 < commands.import_seconds("measure") < 60
