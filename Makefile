@@ -5,6 +5,7 @@ N ?= 5
 WORKERS ?= 2
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 RUN := $(BIN)/python -m tests.commands
 PYTEST := $(BIN)/python tests/offline.py $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
 	--nbval-cell-timeout=300 -p no:cacheprovider -n $(WORKERS) --dist loadscope --no-loadscope-reorder -q -rs
@@ -17,7 +18,7 @@ help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 lab: .venv/lab  ## open the course in JupyterLab
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
 test: .venv/test  ## prove it: every lane, with the network cut
 	$(BIN)/ruff check .

@@ -35,7 +35,8 @@ class Explorer(ipywidgets.VBox):
         for control in controls.values():
             control.observe(self._changed, "value")
         shown = [getattr(control, "shown", control) for control in controls.values()]
-        super().__init__([ipywidgets.VBox(shown), self.picture, self.message])
+        layout = {"align_items": "flex-start"}  # stretched, the picture would blur
+        super().__init__([ipywidgets.VBox(shown), self.picture, self.message], layout=layout)
         explorers.add(self)
 
     def _redraw(self) -> bytes:
