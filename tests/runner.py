@@ -69,8 +69,8 @@ def claims_of(notebook: NotebookNode) -> Iterator[dict[str, Any]]:
 
 
 def text_of(cell: NotebookNode) -> str:
-    """Return what a cell printed."""
-    return "".join(output.text for output in cell.get("outputs", []) if output.output_type == "stream")
+    """Return what a cell printed, without its warnings."""
+    return "".join(output.text for output in cell.get("outputs", []) if output.get("name") == "stdout")
 
 
 @dataclass

@@ -30,7 +30,7 @@ def drive_all():
         idle = []
         explorer.seconds.clear()
         for name, control in explorer.controls.items():
-            pictures = {explorer.picture.value}
+            pictures, first = {explorer.picture.value}, getattr(control, "value", None)
             for value in stops(control):
                 try:
                     control.value = value
@@ -40,6 +40,8 @@ def drive_all():
             for _ in range(3 if isinstance(control, ipywidgets.Button) else 0):
                 control.click()
                 pictures.add(explorer.picture.value)
+            if not isinstance(control, ipywidgets.Button):
+                control.value = first  # at its end, it might leave the next control nothing to change
             if len(pictures) == 1:
                 idle.append(name)
         errors = [f"{type(error).__name__}: {error}" for error in explorer.errors]

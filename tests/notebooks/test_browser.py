@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -47,7 +48,9 @@ def lab(tmp_path_factory):
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1", "--allow-root"]
     command += ["--IdentityProvider.token=course", f"--ServerApp.root_dir={folder}"]
-    environment = {**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "COURSE_STRICT": "1"}
+    environment = {**os.environ, "COURSE_STRICT": "1"}
+    for kind in ("settings", "workspaces"):  # a reader's own are left alone
+        environment[f"JUPYTERLAB_{kind.upper()}_DIR"] = str(folder / kind)
     environment.pop("TQDM_DISABLE", None)  # a reader sees the progress bars
     with (folder / "lab.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
@@ -90,10 +93,10 @@ def page(browser):
 
 
 def open_notebook(page, address, name):
-    page.goto(f"{address}/lab/tree/notebooks/{name}.ipynb?token=course")
+    """Open a notebook in a workspace of its own, in which nothing else is open, and wait for its kernel."""
+    page.goto(f"{address}/lab/workspaces/{uuid.uuid4().hex}/tree/notebooks/{name}.ipynb?token=course")
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
-    named = page.locator(".jp-NotebookPanel-toolbar .jp-KernelName, .jp-Toolbar-kernelName").first
-    expect(named).to_contain_text("Python 3", timeout=60_000)
+    expect(page.locator(".jp-NotebookPanel-toolbar .jp-KernelName")).to_contain_text("Python 3", timeout=60_000)
     idle = page.locator(".jp-Notebook-ExecutionIndicator-tooltip", has_text="Idle")
     expect(idle).to_have_count(1, timeout=60_000)
 
