@@ -1,5 +1,6 @@
 """What is said in one place of the project and must hold in another: versions, names, licences, set-up commands."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ PROJECT = tomllib.loads((runner.ROOT / "pyproject.toml").read_text(encoding="utf
 LOCK_LINES = (runner.ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
 LOCK = dict(line.split("==") for line in LOCK_LINES if line and not line.startswith("#"))
 WANTED = [Requirement(text) for text in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]]
-needs_make = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+needs_make = pytest.mark.skipif(os.name == "nt" or not shutil.which("make"), reason="needs make and a POSIX shell")
 
 
 def normal(name: str) -> str:
