@@ -1,5 +1,6 @@
 """Where things run, and how to run them twice the same: seed, device, threads, progress."""
 
+import os
 import random
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -53,4 +54,5 @@ def threads(count: int) -> None:
 
 def progress(iterable: Iterable[T], label: str = "") -> Iterator[T]:
     """Iterate with a progress bar that removes itself; the environment variable TQDM_DISABLE=1 hides it."""
-    return tqdm(iterable, desc=label, leave=False)
+    hidden = os.environ.get("TQDM_DISABLE", "0") != "0"  # tqdm's notebook bar does not look at it
+    return tqdm(iterable, desc=label, leave=False, disable=hidden)
