@@ -1,8 +1,11 @@
 """Executes a notebook the way the lanes and commands need it: with knobs, with replaced cells, with probes after."""
 
+import contextlib
 import hashlib
+import itertools
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +14,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client.connect import LocalPortCache
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
@@ -26,6 +30,25 @@ KERNEL_ENVIRONMENT = {
     "TQDM_DISABLE": "1",
     "PYTHONHASHSEED": "0",
 }
+
+
+_drawn = itertools.count()
+
+
+def _find_available_port(self: LocalPortCache, ip: str) -> int:
+    """Draw a port for a kernel from a range of this process, below those that outgoing connections are given.
+
+    By default the system names a free port, which another kernel or connection may take before this kernel binds
+    it: one start in sixty failed here when four kernels started at a time.
+    """
+    while True:
+        port = 10_000 + os.getpid() % 200 * 100 + next(_drawn) % 100
+        with socket.socket() as trial, contextlib.suppress(OSError):
+            trial.bind((ip, port))
+            return port
+
+
+LocalPortCache.find_available_port = _find_available_port  # nbval, papermill and nbclient all ask it
 
 
 def notebooks() -> list[Path]:

@@ -6,6 +6,8 @@ A fault in an explorer lands in the widget, never in a cell, so neither papermil
 import json
 import sys
 
+SEVERAL = 12  # a slider is put at each of its values if it has so few steps, else at about so many places
+
 
 def drive_all():
     """Return a record for each explorer: its alternative text, errors, idle controls and seconds per redraw."""
@@ -21,10 +23,18 @@ def drive_all():
             values = [value for _, value in control._options_full]
             return [*values, values[0]]
         if isinstance(control, ipywidgets.Checkbox | ipywidgets.ToggleButton):
-            return [not control.value, control.value]
+            return [False, True, False]
         if hasattr(control, "min"):
-            return [control.min, control.max, (control.min + control.max) // 2, control.min]
+            steps = round((control.max - control.min) / (control.step or 1))
+            places = range(steps + 1) if steps <= SEVERAL else [steps * i // SEVERAL for i in range(SEVERAL + 1)]
+            return [*(control.min + place * (control.step or 1) for place in places), control.max, control.min]
         return []
+
+    def put(explorer, control, value):
+        try:
+            control.value = value
+        except Exception as error:
+            explorer.errors.append(error)
 
     def drive(explorer):
         idle = []
@@ -32,10 +42,7 @@ def drive_all():
         for name, control in explorer.controls.items():
             pictures, first = {explorer.picture.value}, getattr(control, "value", None)
             for value in stops(control):
-                try:
-                    control.value = value
-                except Exception as error:
-                    explorer.errors.append(error)
+                put(explorer, control, value)
                 pictures.add(explorer.picture.value)
             for _ in range(3 if isinstance(control, ipywidgets.Button) else 0):
                 control.click()
@@ -44,8 +51,14 @@ def drive_all():
                 control.value = first  # at its end, it might leave the next control nothing to change
             if len(pictures) == 1:
                 idle.append(name)
-        errors = [f"{type(error).__name__}: {error}" for error in explorer.errors]
-        return {"alt": explorer.alt, "errors": errors, "idle": idle, "seconds": list(explorer.seconds)}
+        several = [(control, stops(control), control.value) for control in explorer.controls.values() if stops(control)]
+        for end in (0, -2):  # all at their first stop, then all at their last: some faults need two controls
+            for control, values, _ in several:
+                put(explorer, control, values[end])
+        for control, _, first in several:
+            control.value = first
+        errors = dict.fromkeys(f"{type(error).__name__}: {error}" for error in explorer.errors)  # each once
+        return {"alt": explorer.alt, "errors": [*errors], "idle": idle, "seconds": list(explorer.seconds)}
 
     return [drive(explorer) for explorer in explorers]
 

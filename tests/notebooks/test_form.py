@@ -40,10 +40,14 @@ def tagged(book, tag):
 
 
 def calls(cells, room, name):
-    """Count the calls `room.name(...)` in code."""
+    """Find the calls `room.name(...)` in code."""
     trees = [ast.parse(cell.source) for cell in cells]
     nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return [node for node in nodes if ast.unparse(node.func) == f"{room}.{name}"]
+
+
+def claims_in(cells):
+    return calls(cells, "check", "claim") + calls(cells, "check", "agree")
 
 
 def test_is_valid(book):
@@ -168,8 +172,23 @@ def test_a_lesson_has_claims_explorer_exercises_and_pins(lesson):
     hidden = [cell.metadata.get("jupyter", {}).get("source_hidden") for cell in tagged(book, "solution")]
     assert all(hidden), "solutions are folded"
     assert tagged(book, runner.PINNED)
-    assert len(calls(code, "check", "claim") + calls(code, "check", "agree")) >= 6
+    assert len(claims_in(code)) >= 6
     assert calls(code, "widgets", "explore")
+
+
+def test_every_claim_in_the_code_was_made(book, code):
+    """A claim in a function that nobody calls, or behind an `if`, proves nothing."""
+    written = {call.args[0].value for call in claims_in(code) if isinstance(call.args[0], ast.Constant)}
+    assert written <= {claim["name"] for claim in runner.claims_of(book)}
+
+
+def test_no_cell_escapes_the_lanes(book, code):
+    """nbval obeys marks that let a cell raise or be skipped, and a pin without an output compares nothing."""
+    known = {"parameters", runner.PINNED, *runner.EXERCISE_TAGS}
+    assert not [cell.id for cell in book.cells if runner.tags(cell) - known], f"the tags in use are {sorted(known)}"
+    assert not [cell.id for cell in code if "NBVAL_" in cell.source]
+    assert not [cell.id for cell in tagged(book, runner.PINNED) if not cell.outputs]
+    assert not [cell.id for cell in code if "ipywidgets" in cell.source], "only explorers of utils.widgets are driven"
 
 
 def test_claims_have_names_of_their_own(book):
@@ -197,8 +216,18 @@ def test_a_lesson_says_what_to_try_on_it(lesson):
     assert all(given and set(given) <= set(known) for given in said["knobs"].values())
     assert len(said["breakage"]) >= 3
     wrong = [entry["exercise"] for entry in said["wrong"]]
-    for cell in tagged(runner.read(lesson), "exercise"):
-        assert wrong.count(cell.id) >= 2, f"{cell.id} wants at least two plausible wrong answers"
+    asked = [cell.id for cell in tagged(runner.read(lesson), "exercise")]
+    assert set(wrong) <= set(asked), "a wrong answer to no exercise is never tried"
+    for identifier in asked:
+        assert wrong.count(identifier) >= 2, f"{identifier} wants at least two plausible wrong answers"
+
+
+def test_every_notebook_is_found():
+    """A file with an odd name would run under nbval and in no other lane; a TOML file without its notebook in none."""
+    there = {path for path in runner.NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts}
+    assert there == set(runner.notebooks()), "notebooks are called like 21_attention.ipynb and stand side by side"
+    said = {path.stem for path in (runner.ROOT / "tests" / "notebooks").glob("*.toml")}
+    assert said <= {path.stem for path in there}
 
 
 def test_report(notebook, book, code, record_property):

@@ -53,6 +53,17 @@ def test_an_explorer_that_breaks_at_one_end_is_caught(write):
     assert explorer["errors"] == ["ZeroDivisionError: division by zero"]
 
 
+def test_an_explorer_that_breaks_between_its_ends_is_caught(write):
+    explorer = driven(write(EXPLORER.format(value="1 / (slope - 3)")))
+    assert explorer["errors"] == ["ZeroDivisionError: division by zero"]
+
+
+def test_an_explorer_that_breaks_only_where_two_controls_meet_is_caught(write):
+    two = EXPLORER.replace("draw(slope)", "draw(slope, height)").replace("(-4, 4))", "(-4, 4), height=(0, 4))")
+    explorer = driven(write(two.format(value="1 / (8 - slope - height)")))
+    assert explorer["errors"] == ["ZeroDivisionError: division by zero"]
+
+
 def test_a_control_that_does_nothing_is_caught(write):
     assert driven(write(EXPLORER.format(value="1")))["idle"] == ["slope"]
 
