@@ -168,7 +168,11 @@ def exercise(
             results.append(answer(*mine))
         except (Exception, SystemExit) as error:
             text = str(error).strip().splitlines()
-            print(f"◐ {name}: not yet. Case {number} raised {type(error).__name__}{': ' + text[0] if text else ''}.")
+            fault = f"Case {number} raised {type(error).__name__}{': ' + text[0] if text else ''}."
+            before = list(zip(results, cases, strict=False))  # a mistake may show in these, and only then raise
+            wrong = any(not _equal(result, wanted, tolerance) for result, (_, wanted) in before)
+            hint = _known_mistake(results, cases[: number - 1], mistakes or {}, tolerance) if wrong else None
+            print(f"◐ {name}: not yet. {f'{hint} {fault}' if hint else fault}")
             return
         if not _same_arguments(mine, arguments):
             print(f"◐ {name}: not yet. Your function changes its argument in place; work on a copy.")

@@ -470,3 +470,21 @@ def test_exercises_are_no_claims(capsys, strict):
     made = len(check.claims)
     verdict(capsys, lambda s: s, SOFTMAX)
     assert len(check.claims) == made
+
+
+def test_a_mistake_that_shows_before_it_raises_gets_its_hint(capsys):
+    """An answer may do what a known mistake does on one case, and stop on the next."""
+
+    def answer(x):
+        return x + 1 if x < 2 else 1 / 0
+
+    cases = [((1,), 3), ((2,), 6)]
+    check.exercise("triple", answer, cases, mistakes={"Times, not plus.": lambda x: x + 1})
+    assert capsys.readouterr().out == (
+        "◐ triple: not yet. Times, not plus. Case 2 raised ZeroDivisionError: division by zero.\n"
+    )
+    check.exercise("same", lambda x: x if x < 2 else 1 / 0, [((1,), 1), ((2,), 2)], mistakes={"No.": lambda x: x})
+    assert capsys.readouterr().out == "◐ same: not yet. Case 2 raised ZeroDivisionError: division by zero.\n"
+    for first in (None, "text", object(), [[1], [2, 3]]):
+        check.exercise("odd", lambda x, first=first: first if x < 2 else 1 / 0, cases, mistakes={"No.": lambda x: x})
+        assert capsys.readouterr().out == "◐ odd: not yet. Case 2 raised ZeroDivisionError: division by zero.\n"
