@@ -25,7 +25,7 @@ def broken(path, entry):
     return book
 
 
-@pytest.mark.parametrize(("path", "entry"), breakages())
+@pytest.mark.parametrize(("path", "entry"), list(breakages()))
 def test_breakage_is_noticed(path, entry):
     stated = [claim["name"] for claim in runner.claims_of(runner.read(path))]
     assert [name for name in stated if entry["fails"] in name], f"no claim is called {entry['fails']!r}"
