@@ -30,7 +30,7 @@ def load(name: str = "digits", split: str = "published", seed: int = 0) -> Split
     """Load a data set of labelled pictures, split in two halves.
 
     "digits": 1,797 handwritten digits of 8 x 8 pixels, each a count 0..16 divided by 16.
-    `split="published"` keeps the order (first 898 / last 899: other people wrote the second half);
+    `split="published"` keeps the order (first 898 / last 899: mostly other hands);
     `split="random"` draws stratified halves with `seed`.
 
     Returns: Split with float32 (N, 1, 8, 8) in [0, 1] and int64 (N,).
