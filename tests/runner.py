@@ -36,13 +36,13 @@ _drawn = itertools.count()
 
 
 def _find_available_port(self: LocalPortCache, ip: str) -> int:
-    """Draw a port for a kernel from a range of this process, below those that outgoing connections are given.
+    """Draw a port for a kernel, below those that outgoing connections are given; processes begin far apart.
 
     By default the system names a free port, which another kernel or connection may take before this kernel binds
     it: one start in sixty failed here when four kernels started at a time.
     """
     while True:
-        port = 10_000 + os.getpid() % 200 * 100 + next(_drawn) % 100
+        port = 10_000 + (1009 * os.getpid() + next(_drawn)) % 22_000
         with socket.socket() as trial, contextlib.suppress(OSError):
             trial.bind((ip, port))
             return port
@@ -123,6 +123,25 @@ def failure(path: Path, error: Stop) -> str:
     return f"{path.stem}, cell {error.cell}: {error.ename}: {error.evalue}"
 
 
+def _papermill(given: Path, done: Path, knobs_given: dict[str, Any], tries: int = 3) -> None:
+    """Execute a file; a kernel that never came up, because its port was taken meanwhile, is started again."""
+    for left in reversed(range(tries)):
+        try:
+            papermill.execute_notebook(
+                given,
+                done,
+                parameters=knobs_given,
+                cwd=NOTEBOOKS,
+                kernel_name="python3",
+                progress_bar=False,
+                execution_timeout=CELL_TIMEOUT,
+            )
+            return
+        except RuntimeError as error:
+            if not left or "Kernel died before replying" not in str(error):
+                raise
+
+
 def execute(
     path: Path,
     knobs_given: dict[str, Any] | None = None,
@@ -152,15 +171,7 @@ def execute(
             nbformat.write(notebook, given)
             error = None
             try:
-                papermill.execute_notebook(
-                    given,
-                    done,
-                    parameters=knobs_given or {},
-                    cwd=NOTEBOOKS,
-                    kernel_name="python3",
-                    progress_bar=False,
-                    execution_timeout=CELL_TIMEOUT,
-                )
+                _papermill(given, done, knobs_given or {})
             except PapermillExecutionError as stopped:
                 error = Stop("?", stopped.ename, stopped.evalue)
             except (CellTimeoutError, DeadKernelError) as stopped:
