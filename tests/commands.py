@@ -228,6 +228,16 @@ def bench_one(path: Path) -> list[str]:
     ]
 
 
+def with_table(readme: str, text: str) -> str:
+    """Return the README with the text between its two bench marks."""
+    new, count = re.subn(
+        r"(<!-- bench -->\n).*?(<!-- /bench -->)", lambda m: f"{m[1]}{text}\n{m[2]}", readme, flags=re.S
+    )
+    if count != 1:
+        raise SystemExit("README.md has no place for the table: <!-- bench --> and <!-- /bench -->, each on its line.")
+    return new
+
+
 def bench(names: list[str]) -> int:
     """Run each notebook alone and write the table into the README."""
     rows = [["lesson", "seconds", "peak memory", "redraw (95 %)", "size", "claims"], ["---"] * 6]
@@ -241,9 +251,7 @@ def bench(names: list[str]) -> int:
     print(text)
     if not names:
         readme = runner.ROOT / "README.md"
-        old = readme.read_text(encoding="utf-8")
-        new = re.sub(r"(<!-- bench -->\n).*?(\n<!-- /bench -->)", lambda m: m[1] + text + m[2], old, flags=re.S)
-        replace(readme, new)
+        replace(readme, with_table(readme.read_text(encoding="utf-8"), text))
     return 0
 
 

@@ -113,3 +113,17 @@ def test_bench_measures_a_notebook(write):
 
 def test_the_cost_of_an_import_is_measured():
     assert 0 < commands.import_seconds("measure") < 60
+
+
+def test_the_table_goes_between_its_marks():
+    empty = "a\n<!-- bench -->\n<!-- /bench -->\nb\n"
+    once = commands.with_table(empty, "| 1 |")
+    assert once == "a\n<!-- bench -->\n| 1 |\n<!-- /bench -->\nb\n"
+    assert commands.with_table(once, "| 2 |") == once.replace("1", "2")
+    with pytest.raises(SystemExit, match="README.md has no place for the table"):
+        commands.with_table("a\nb\n", "| 1 |")
+
+
+def test_the_readme_shows_a_row_for_every_notebook():
+    readme = (runner.ROOT / "README.md").read_text(encoding="utf-8")
+    assert [path.stem for path in runner.notebooks() if f"| {path.stem} |" not in readme] == []
