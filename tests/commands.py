@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -206,9 +207,12 @@ def import_seconds(room: str) -> float:
     return sum(map(int, own)) / 1e6
 
 
-def bench_one(path: Path) -> list[str]:
-    """Run a notebook alone and return its row of the table."""
+def bench_one(path: Path) -> tuple[list[str], list[str]]:
+    """Run a notebook alone; return its row of the table, and a line for each comparison in its file of the tests."""
+    said = DRIVE.with_name(f"{path.stem}.toml")
+    compared = tomllib.loads(said.read_text(encoding="utf-8")).get("bench", {}) if said.exists() else {}
     probes = {"probe-memory": PEAK_MEMORY, "probe-widgets": DRIVE.read_text(encoding="utf-8")}
+    probes |= {f"probe-{number}": code for number, code in enumerate(compared.values())}
     outcome = runner.execute(path, strict=False, probes=probes)
     if outcome.error:
         raise SystemExit(runner.failure(path, outcome.error))
@@ -218,14 +222,10 @@ def bench_one(path: Path) -> list[str]:
     redraws = [1e3 * s for e in json.loads(runner.text_of(outcome.cell("probe-widgets"))) for s in e["seconds"]]
     redraw = f"{sorted(redraws)[int(0.95 * (len(redraws) - 1))]:.0f} ms" if redraws else "-"
     size = path.stat().st_size / 1e6
-    return [
-        path.stem,
-        f"{seconds:.0f} s",
-        f"{peak / 2**30:.2f} GiB",
-        redraw,
-        f"{size:.2f} MB",
-        f"{len(outcome.claims)}",
-    ]
+    found = [runner.text_of(outcome.cell(f"probe-{number}")).strip() for number in range(len(compared))]
+    lines = [f"- {path.stem}, {name}: {text}" for name, text in zip(compared, found, strict=True)]
+    row = [path.stem, f"{seconds:.0f} s", f"{peak / 2**30:.2f} GiB", redraw, f"{size:.2f} MB", f"{len(outcome.claims)}"]
+    return row, lines
 
 
 def with_table(readme: str, text: str) -> str:
@@ -241,13 +241,17 @@ def with_table(readme: str, text: str) -> str:
 def bench(names: list[str]) -> int:
     """Run each notebook alone and write the table into the README."""
     rows = [["lesson", "seconds", "peak memory", "redraw (95 %)", "size", "claims"], ["---"] * 6]
+    compared = []
     for path in tqdm(chosen(names), desc="bench", disable=None):
-        rows.append(bench_one(path))
+        row, lines = bench_one(path)
+        rows.append(row)
+        compared += lines
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     rooms = sorted(p.stem for p in (runner.ROOT / "utils").glob("[a-z]*.py"))
     imports = ", ".join(f"{room} {import_seconds(room):.2f} s" for room in rooms)
-    text = f"{table}\n\nMeasured alone, one thread, on {machine()}. "
-    text += f"Importing a room, beyond the libraries it needs: {imports}."
+    about = f"Measured alone, one thread, on {machine()}. "
+    about += f"Importing a room, beyond the libraries it needs: {imports}."
+    text = "\n\n".join(filter(None, [table, "\n".join(compared), about]))
     print(text)
     if not names:
         readme = runner.ROOT / "README.md"

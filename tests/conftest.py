@@ -43,10 +43,10 @@ class KeepTogether(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         name = lane(nodeid)
-        live = re.search(r"::test_(second_seed|widgets|exercises)\[(.+)\]", nodeid)
-        if live:
-            return f"live {live[2]}"
-        return nodeid if name in ("lessons", "teeth") else nodeid.split("::")[0]
+        shared = re.search(r"::test_(?:second_seed|widgets|exercises|breakage_is_noticed)\[(\w+)", nodeid)
+        if shared:
+            return f"{name} {shared[1]}"
+        return nodeid if name in ("lessons", "browser") else nodeid.split("::")[0]
 
 
 def pytest_xdist_make_scheduler(config, log):

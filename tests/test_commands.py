@@ -104,8 +104,13 @@ def test_the_table_of_seeds_shows_the_worst(capsys):
     assert faults == 1 and lines[0].startswith("  1/2  margin      none")
 
 
-def test_bench_measures_a_notebook(write):
-    name, seconds, memory, redraw, size, claims = commands.bench_one(write("print('fine')"))
+def test_bench_measures_a_notebook(write, tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "DRIVE", tmp_path / "drive.py")
+    commands.DRIVE.write_text("print([])")
+    commands.DRIVE.with_name("98_planted.toml").write_text("[bench]\n'the seed again' = 'print(SEED + 2)'")
+    row, compared = commands.bench_one(write("print('fine')"))
+    assert compared == ["- 98_planted, the seed again: 2"]
+    name, seconds, memory, redraw, size, claims = row
     assert (name, seconds, redraw, claims) == ("98_planted", "0 s", "-", "0")
     assert memory.endswith("GiB") and float(memory.split()[0]) > 0.01
     assert size.endswith("MB")

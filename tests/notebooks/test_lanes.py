@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from tests import runner
+from tests.notebooks.bite import bite
 
 DRIVE = (Path(__file__).parent / "drive.py").read_text(encoding="utf-8")
 KNOBS = "SEED = 0  # which random numbers"
@@ -120,3 +121,14 @@ def test_a_kernel_that_dies_is_an_error(write):
     path = write("import os; os._exit(1)", "print('never')")
     run = runner.execute(path)
     assert "DeadKernelError" in runner.failure(path, run.error)
+
+
+def test_a_breakage_stops_at_its_claim_and_one_that_no_claim_notices_runs_through(monkeypatch):
+    monkeypatch.setenv("COURSE_STRICT", "1")
+    sound = [["half", "half = 0.8"], ["claim", CLAIM.replace("0.3", "half")]]
+    assert bite(sound) is None
+    stop = bite([["half", "half = 0.4"], *sound[1:], ["after", "1 / 0"]])
+    assert (stop["cell"], stop["claim"]) == ("claim", "water is wet")
+    stop = bite([["half", "half = 1 / 0"], *sound[1:]])
+    assert (stop["cell"], stop["ename"], stop["claim"]) == ("half", "ZeroDivisionError", None)
+    assert bite(sound[1:])["ename"] == "NameError", "what one breakage defined is not there for the next"
