@@ -121,7 +121,8 @@ def run(names: list[str]) -> int:
         paths = [p for p, book in stored.items() if book.metadata.get("course", {}).get("code") != runner.digest(book)]
         if not paths:
             print("Every notebook's stored outputs are those of its code; name one with NB=... to run it all the same.")
-    os.environ.update(runner.KERNEL_ENVIRONMENT, COURSE_STRICT="1")
+    generated = str(runner.ROOT / "data" / "generated")  # generators leave their samples there, to be compared
+    os.environ.update(runner.KERNEL_ENVIRONMENT, COURSE_STRICT="1", COURSE_KEEP=generated)
     faults = [fault for path in paths if (fault := run_one(path))]
     for fault in faults:
         print(f"left as it was: {fault}", file=sys.stderr)
