@@ -23,6 +23,22 @@ def pytest_generate_tests(metafunc):
             metafunc.parametrize(name, found, ids=[path.stem for path in found], scope="module")
 
 
+@pytest.fixture(scope="session")
+def digits():
+    """Load the halves of the digits that every generator and the judge use."""
+    from utils import data
+
+    return data.load("digits", split="random")
+
+
+@pytest.fixture(scope="session")
+def frozen(digits):
+    """Fit the frozen judge once for all its tests."""
+    from utils import judge
+
+    return judge.Judge(*digits)
+
+
 def lane(nodeid: str) -> str:
     """Name the lane that a test belongs to."""
     path = Path(nodeid.split("::")[0])

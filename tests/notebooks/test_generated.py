@@ -5,20 +5,10 @@ import json
 import pytest
 
 from tests import runner
-from utils import data, judge
+from utils import judge
 
 FAMILIES = {"vae": "30_vae", "gan": "31_gan", "diffusion": "32_diffusion"}
 QUICKEST = "vae"  # the one that is made again; it trains in seconds
-
-
-@pytest.fixture(scope="module")
-def halves():
-    return data.load("digits", split="random")
-
-
-@pytest.fixture(scope="module")
-def frozen(halves):
-    return judge.Judge(*halves)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +54,7 @@ def test_making_them_again_gives_the_same(again):
     assert again.verdict.nearest == pytest.approx(kept.verdict.nearest, abs=0.1)
 
 
-def test_a_copy_in_place_of_the_samples_would_be_noticed(halves, frozen):
-    copies = halves.train_x[:100]
+def test_a_copy_in_place_of_the_samples_would_be_noticed(digits, frozen):
+    copies = digits.train_x[:100]
     ratio = frozen.nearest(copies).median() / frozen.nearest(frozen.b_x).median()
     assert all(float(ratio) != pytest.approx(judge.kept(family).verdict.nearest, abs=0.15) for family in FAMILIES)

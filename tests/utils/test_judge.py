@@ -7,17 +7,7 @@ import torch
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from utils import data, judge
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return data.load("digits", split="random")
-
-
-@pytest.fixture(scope="module")
-def frozen(digits):
-    return judge.Judge(*digits)
+from utils import judge
 
 
 def normal(n, mean, scales, seed=0):
