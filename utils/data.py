@@ -1,5 +1,13 @@
-"""Named data sets as plain tensors. Everything here comes with the installed packages: no network is needed."""
+"""Named data sets as plain tensors: the defaults come with the installed packages, larger ones are fetched when asked.
 
+`python -m utils.data list` says what there is, `python -m utils.data fetch mnist` fetches a set.
+"""
+
+import argparse
+import math
+import os
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -7,9 +15,42 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-NAMES = ("digits",)
+NAMES = ("digits", "mnist", "fashion_mnist")
+TEXTS = ("manual", "shakespeare")
 SPLITS = ("published", "random")
 PHOTOGRAPHS = ("china", "flower")
+
+# What is fetched: where from, and each file's checksum of the uncompressed bytes (mirrors compress anew).
+FETCHED = {
+    "mnist": {
+        "mirrors": [
+            "https://ossci-datasets.s3.amazonaws.com/mnist/{file}.gz",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/{file}.gz",
+        ],
+        "files": {
+            "train-images-idx3-ubyte": "sha256:ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "train-labels-idx1-ubyte": "sha256:65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "t10k-images-idx3-ubyte": "sha256:0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "t10k-labels-idx1-ubyte": "sha256:ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        },
+    },
+    "fashion_mnist": {
+        "mirrors": [
+            "https://fashion-mnist.s3.eu-central-1.amazonaws.com/{file}.gz",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/{file}.gz",
+        ],
+        "files": {  # as published by users of the set; no SHA-256 of the uncompressed bytes is
+            "train-images-idx3-ubyte": "md5:f4a8712d7a061bf5bd6d2ca38dc4d50a",
+            "train-labels-idx1-ubyte": "md5:9018921c3c673c538a1fc5bad174d6f9",
+            "t10k-images-idx3-ubyte": "md5:8181f5470baa50b63fa0f6fddb340f0a",
+            "t10k-labels-idx1-ubyte": "md5:15d484375f8d13e6eb1aabb0c3f46965",
+        },
+    },
+    "shakespeare": {
+        "mirrors": ["https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/{file}"],
+        "files": {"input.txt": "sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"},
+    },
+}
 
 
 class Split(NamedTuple):
@@ -27,27 +68,98 @@ def _choose(what: str, given: object, accepted: tuple[str, ...]) -> None:
 
 
 def load(name: str = "digits", split: str = "published", seed: int = 0) -> Split:
-    """Load a data set of labelled pictures, split in two halves.
+    """Load a data set of labelled pictures, split in two parts.
 
-    "digits": 1,797 handwritten digits of 8 x 8 pixels, each a count 0..16 divided by 16.
-    `split="published"` keeps the order (first 898 / last 899: mostly other hands);
-    `split="random"` draws stratified halves with `seed`.
+    "digits": 1,797 handwritten digits of 8 x 8 pixels, each a count 0..16 divided by 16; always there.
+    "mnist": 70,000 handwritten digits, "fashion_mnist": as many pieces of clothing, of 28 x 28 pixels; fetched once.
+    `split="published"` keeps the published parts (digits: first 898 / last 899, mostly other hands; the others:
+    60,000 / 10,000); `split="random"` draws stratified halves of the whole set with `seed`.
 
-    Returns: Split with float32 (N, 1, 8, 8) in [0, 1] and int64 (N,).
-    Errors: ValueError for an unknown name or split.
-    Source: scikit-learn's `load_digits` (UCI, Alpaydin and Kaynak, 1998).
+    Returns: Split with float32 (N, 1, H, W) in [0, 1] and int64 (N,).
+    Errors: ValueError for an unknown name or split, DownloadError where a set is not here and cannot be fetched.
+    Source: scikit-learn's `load_digits` (UCI, Alpaydin and Kaynak, 1998); LeCun, Cortes and Burges, 1998;
+    Xiao, Rasul and Vollgraf, 2017.
     """
     _choose("DATASET", name, NAMES)
     _choose("The split", split, SPLITS)
+    parts = _digits() if name == "digits" else _idx_set(name)
+    if split == "published":
+        return parts
+    x, y = torch.cat([parts.train_x, parts.test_x]), torch.cat([parts.train_y, parts.test_y])
+    return _stratified(x, y, len(x) - len(x) // 2, seed)
+
+
+def _digits() -> Split:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     x = torch.tensor(bunch.images / 16, dtype=torch.float32)[:, None]  # (N, 1, 8, 8)
     y = torch.tensor(bunch.target, dtype=torch.int64)
     half = len(x) // 2
-    if split == "published":
-        return Split(x[:half], y[:half], x[half:], y[half:])
-    return _stratified(x, y, len(x) - half, seed)
+    return Split(x[:half], y[:half], x[half:], y[half:])
+
+
+def _idx_set(name: str) -> Split:
+    folder, parts = fetch(name), []
+    for part, count in (("train", 60_000), ("t10k", 10_000)):
+        x = idx(folder / f"{part}-images-idx3-ubyte", (count, 28, 28))
+        y = idx(folder / f"{part}-labels-idx1-ubyte", (count,))
+        parts += [torch.tensor(x[:, None] / np.float32(255)), torch.tensor(y, dtype=torch.int64)]
+    return Split(*parts)
+
+
+def cache() -> Path:
+    """Return where fetched data are kept: COURSE_DATA_DIR, or the project's folder `data`."""
+    given = os.environ.get("COURSE_DATA_DIR")
+    return Path(given).expanduser() if given else Path(__file__).resolve().parent.parent / "data"
+
+
+def fetch(name: str) -> Path:
+    """Return the folder of a fetched data set, after fetching what is missing there or has other bytes.
+
+    COURSE_DATA_URL, if it is set, replaces the public mirrors: the files are then at COURSE_DATA_URL/mnist/... .
+
+    Errors: ValueError for an unknown name; DownloadError if it is not here and no mirror has it, or cannot be kept.
+    """
+    from utils import download
+
+    _choose("The data set to fetch", name, tuple(FETCHED))
+    known, base = FETCHED[name], os.environ.get("COURSE_DATA_URL")
+    for file, known_hash in known["files"].items():
+        mirrors = [mirror.format(file=file) for mirror in known["mirrors"]]
+        if base:
+            mirrors = [f"{base.rstrip('/')}/{name}/{mirrors[0].rpartition('/')[2]}"]
+        try:
+            download.fetch(mirrors, cache() / name / file, known_hash)
+        except download.DownloadError as error:
+            raise download.DownloadError(
+                f"The data set {name!r} is not in {cache()}, and {file} could not be fetched ({error}). "
+                f"With a network: python -m utils.data fetch {name}. Without: keep the default, which needs none."
+            ) from None
+    return cache() / name
+
+
+def idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read a file of unsigned bytes in the idx format of MNIST: 0, 0, 8, number of axes, their lengths, the bytes.
+
+    Returns: uint8 of the wanted `shape`.
+    Errors: ValueError for another magic number, other lengths, or too few or many bytes.
+    """
+    content = path.read_bytes()
+    if content[:4] != bytes([0, 0, 8, len(shape)]):
+        raise ValueError(
+            f"{path.name} begins with {content[:4].hex(' ')}; an idx file of bytes with {len(shape)} axes begins with "
+            f"00 00 08 {len(shape):02x}."
+        )
+    start = 4 + 4 * len(shape)
+    lengths = tuple(int.from_bytes(content[place : place + 4], "big") for place in range(4, start, 4))
+    if lengths != shape:
+        raise ValueError(f"{path.name} says that its shape is {lengths}; wanted is {shape}.")
+    if len(content) - start != math.prod(shape):
+        raise ValueError(
+            f"{path.name} holds {len(content) - start:,} bytes of data; its shape wants {math.prod(shape):,}."
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
 def hold_out(x: Tensor, y: Tensor, fraction: float = 0.2, seed: int = 0) -> Split:
@@ -111,3 +223,42 @@ def english() -> str:
     from pydoc_data.topics import topics
 
     return "\n".join(topics[name] for name in sorted(topics))
+
+
+def text(name: str = "manual") -> str:
+    """Load a text: "manual", the language manual inside Python (always there), or "shakespeare" (fetched once).
+
+    Errors: ValueError for an unknown name, DownloadError where the text is not here and cannot be fetched.
+    Source: `english()`; 1,115,394 characters of Shakespeare as collected by Karpathy, 2015.
+    """
+    _choose("The text", name, TEXTS)
+    return english() if name == "manual" else (fetch(name) / "input.txt").read_text(encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Fetch data sets, or list what there is and what is here."""
+    from utils.download import DownloadError
+
+    parser = argparse.ArgumentParser(prog="python -m utils.data", description=main.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="say what there is and what is here")
+    names = commands.add_parser("fetch", help="fetch data sets that the lessons accept beside their defaults")
+    names.add_argument("names", nargs="+", choices=tuple(FETCHED), metavar="name", help=", ".join(FETCHED))
+    given = parser.parse_args(arguments)
+    if given.command == "list":
+        print("digits: comes with the packages\nmanual: comes with Python")
+        for name, known in FETCHED.items():
+            here = all((cache() / name / file).is_file() for file in known["files"])
+            print(f"{name}: {'in ' + str(cache() / name) if here else f'python -m utils.data fetch {name}'}")
+        return 0
+    for name in given.names:
+        try:
+            print(f"{name}: in {fetch(name)}")
+        except DownloadError as error:
+            print(error, file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -70,8 +70,8 @@ def test_what_one_reader_writes_into_a_split_no_other_reader_sees(published):
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        ({"name": "mnist"}, "DATASET was 'mnist'; accepted are 'digits'."),
-        ({"name": None}, "DATASET was None; accepted are 'digits'."),
+        ({"name": "emnist"}, "DATASET was 'emnist'; accepted are 'digits', 'mnist', 'fashion_mnist'."),
+        ({"name": None}, "DATASET was None; accepted are 'digits', 'mnist', 'fashion_mnist'."),
         ({"split": "half"}, "The split was 'half'; accepted are 'published', 'random'."),
     ],
 )

@@ -1,0 +1,300 @@
+"""Downloads against a web server on the loopback interface that misbehaves in every way that servers do."""
+
+import gzip
+import hashlib
+import http.server
+import os
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from utils import data, download
+
+CONTENT = bytes(range(256)) * 400
+HASH = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves what `server.answers` says of a path: bytes, or a function that misbehaves."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        answer = self.server.answers.get(self.path)
+        if answer is None:
+            self.send_error(404)
+        elif callable(answer):
+            answer(self)
+        else:
+            self.deliver(answer)
+
+    def deliver(self, body, announced=None):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body) if announced is None else announced))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
+        serving.daemon_threads = True
+        serving.answers, serving.asked, serving.stop = {}, [], threading.Event()
+        serving.url = f"http://127.0.0.1:{serving.server_address[1]}"
+        threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True).start()
+        yield serving
+        serving.stop.set()
+        serving.shutdown()
+
+
+def truncated(handler):
+    body = gzip.compress(CONTENT)
+    handler.deliver(body[: len(body) // 2], announced=len(body))
+
+
+def cut_without_saying(handler):
+    handler.deliver(gzip.compress(CONTENT)[:-20])
+
+
+def stalls(handler):
+    handler.deliver(gzip.compress(CONTENT)[:100], announced=10_000)
+    handler.wfile.flush()
+    handler.server.stop.wait(20)
+
+
+MISBEHAVIOURS = {
+    "truncated": (truncated, "broke off"),
+    "truncated-gz": (cut_without_saying, "it broke off, or is no .gz"),
+    "not-a-gz": (b"<html>Please log in to this network</html>", "it broke off, or is no .gz"),
+    "wrong-bytes": (gzip.compress(CONTENT[:-1] + b"!"), "its bytes are not those of the file"),
+    "missing": (None, "answered 404 Not Found"),
+    "stalls": (stalls, "stalled or broke off"),
+}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", (2, 0.3))
+
+
+@pytest.mark.parametrize("kind", MISBEHAVIOURS)
+def test_a_mirror_that_misbehaves_is_passed_over_for_the_next(server, tmp_path, quick, kind):
+    server.answers |= {"/bad/file.gz": MISBEHAVIOURS[kind][0], "/good/file.gz": gzip.compress(CONTENT, 1)}
+    path = download.fetch([f"{server.url}/bad/file.gz", f"{server.url}/good/file.gz"], tmp_path / "set" / "file", HASH)
+    assert path.read_bytes() == CONTENT
+    assert server.asked == ["/bad/file.gz", "/good/file.gz"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"], "nothing half-fetched is left"
+
+
+@pytest.mark.parametrize("kind", MISBEHAVIOURS)
+def test_without_another_mirror_the_error_says_what_happened_and_leaves_nothing(server, tmp_path, quick, kind):
+    server.answers["/file.gz"], said = MISBEHAVIOURS[kind]
+    with pytest.raises(download.DownloadError) as error:
+        download.fetch([f"{server.url}/file.gz"], tmp_path / "file", HASH)
+    assert str(error.value).startswith(f"{server.url}/file.gz: ")
+    assert said in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mirror_that_is_down_is_passed_over(server, tmp_path):
+    server.answers["/file"] = CONTENT
+    assert download.fetch(["http://127.0.0.1:9/file", f"{server.url}/file"], tmp_path / "file", HASH).is_file()
+    with pytest.raises(download.DownloadError, match="could not be reached"):
+        download.fetch(["http://127.0.0.1:9/file"], tmp_path / "other", HASH)
+
+
+def test_what_is_here_and_right_is_not_fetched_again(server, tmp_path):
+    (tmp_path / "file").write_bytes(CONTENT)
+    assert download.fetch([f"{server.url}/file"], tmp_path / "file", HASH) == tmp_path / "file"
+    assert server.asked == []
+
+
+def test_what_is_here_and_broken_is_fetched_again(server, tmp_path):
+    server.answers["/file"] = CONTENT
+    (tmp_path / "file").write_bytes(CONTENT[:1000])  # as an interrupted copy leaves it
+    assert download.fetch([f"{server.url}/file"], tmp_path / "file", HASH).read_bytes() == CONTENT
+
+
+def test_what_is_here_and_broken_stays_when_no_mirror_has_better(server, tmp_path):
+    (tmp_path / "file").write_bytes(b"a reader's own")
+    with pytest.raises(download.DownloadError):
+        download.fetch([f"{server.url}/file"], tmp_path / "file", HASH)
+    assert (tmp_path / "file").read_bytes() == b"a reader's own"
+
+
+def fetch_elsewhere(url, path, before="", **kwargs):
+    """Start a process of its own that fetches."""
+    code = f"from utils import download; {before}\nfrom pathlib import Path\n"
+    code += f"print(download.fetch([{url!r}], Path({str(path)!r}), {HASH!r}))"
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+
+
+def slowly(pieces, handler):
+    body = gzip.compress(CONTENT)
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    for start in range(0, len(body), len(body) // pieces + 1):
+        handler.wfile.write(body[start : start + len(body) // pieces + 1])
+        handler.wfile.flush()
+        handler.server.stop.wait(0.1)
+
+
+def test_two_processes_that_fetch_at_once_both_get_it_whole(server, tmp_path):
+    server.answers["/file.gz"] = partial(slowly, 5)
+    both = [fetch_elsewhere(f"{server.url}/file.gz", tmp_path / "file") for _ in range(2)]
+    for process in both:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_interrupted_fetch_is_done_again(server, tmp_path):
+    server.answers["/file.gz"] = stalls
+    process = fetch_elsewhere(f"{server.url}/file.gz", tmp_path / "file")
+    deadline = time.monotonic() + 60
+    while not server.asked and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "file").exists()
+    server.answers["/file.gz"] = gzip.compress(CONTENT)
+    assert download.fetch([f"{server.url}/file.gz"], tmp_path / "file", HASH).read_bytes() == CONTENT
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of a process are POSIX's")
+def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(server, tmp_path):
+    """A limit on a file's size stops the writing where a full disk would."""
+    server.answers["/file.gz"] = gzip.compress(CONTENT)
+    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))"
+    process = fetch_elsewhere(f"{server.url}/file.gz", tmp_path / "file", before=limit)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].endswith(f"DownloadError: {tmp_path / 'file'} could not be written: File too large")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Make a set of MNIST's shape with known pictures: the arrays, their files, and the files packed."""
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for part, count in (("train", 60_000), ("t10k", 10_000)):
+        pictures = np.tile(generator.integers(0, 256, (100, 28, 28), np.uint8), (count // 100, 1, 1))
+        labels = np.tile(generator.permutation(100).astype(np.uint8) % 10, count // 100)
+        arrays |= {f"{part}-images-idx3-ubyte": pictures, f"{part}-labels-idx1-ubyte": labels}
+    files = {
+        name: bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes() + values.tobytes()
+        for name, values in arrays.items()
+    }
+    return arrays, files, {f"/mnist/{name}.gz": gzip.compress(content, 1) for name, content in files.items()}
+
+
+@pytest.fixture
+def small(monkeypatch, server, tmp_path, made):
+    """Serve that set under COURSE_DATA_URL in the place of MNIST."""
+    arrays, files, packed = made
+    hashes = {name: "md5:" + hashlib.md5(content).hexdigest() for name, content in files.items()}
+    monkeypatch.setitem(data.FETCHED, "mnist", {**data.FETCHED["mnist"], "files": hashes})
+    server.answers |= packed
+    monkeypatch.setenv("COURSE_DATA_URL", f"{server.url}/")
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "cache"))
+    return arrays
+
+
+def test_mnist_is_fetched_once_and_loaded_as_plain_tensors(small, server, tmp_path):
+    parts = data.load("mnist")
+    assert sorted(server.asked) == sorted(f"/mnist/{name}.gz" for name in small)
+    for tensor, name in zip(parts, small, strict=True):
+        wanted = small[name]
+        ours = tensor[:, 0] * 255 if tensor.ndim == 4 else tensor
+        assert tensor.dtype == (torch.float32 if tensor.ndim == 4 else torch.int64)
+        np.testing.assert_allclose(ours[::997].numpy(), wanted[::997], atol=1e-4)
+        assert len(tensor) == len(wanted)
+    assert (parts.train_x.min(), parts.train_x.max()) == (0, 1)
+    server.answers.clear()  # the network is gone
+    halves = data.load("mnist", split="random", seed=1)
+    assert halves.train_x.shape == halves.test_x.shape == (35_000, 1, 28, 28)
+    assert (halves.train_y.bincount() - halves.test_y.bincount()).abs().max() <= 1
+
+
+def test_offline_one_sentence_names_the_command_and_the_default(small, server, monkeypatch):
+    server.answers.clear()
+    with pytest.raises(download.DownloadError) as error:
+        data.load("mnist")
+    said = str(error.value)
+    assert "'mnist'" in said and "answered 404" in said
+    assert said.endswith(
+        "With a network: python -m utils.data fetch mnist. Without: keep the default, which needs none."
+    )
+    assert len(said.splitlines()) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_said_in_a_sentence(small, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "file"))  # no folder can be made under a file, even by root
+    with pytest.raises(download.DownloadError, match="could not be written: Not a directory"):
+        data.load("mnist")
+
+
+def test_a_cache_that_is_only_read_serves_what_it_has(small, server, tmp_path):
+    data.fetch("mnist")
+    for entry in [*(tmp_path / "cache").rglob("*"), tmp_path / "cache"]:
+        entry.chmod(0o555 if entry.is_dir() else 0o444)
+    try:
+        assert len(data.load("mnist").test_y) == 10_000
+    finally:
+        for entry in [tmp_path / "cache", *(tmp_path / "cache").iterdir()]:
+            entry.chmod(0o755)
+
+
+def test_the_command_fetches_and_lists(small, capsys, tmp_path):
+    assert data.main(["list"]) == 0
+    assert "mnist: python -m utils.data fetch mnist" in capsys.readouterr().out
+    assert data.main(["fetch", "mnist"]) == 0
+    assert data.main(["list"]) == 0
+    assert f"mnist: in {tmp_path / 'cache' / 'mnist'}" in capsys.readouterr().out
+
+
+def test_the_command_says_what_it_accepts(small, server, capsys):
+    with pytest.raises(SystemExit):
+        data.main(["fetch", "cifar"])
+    assert "invalid choice: 'cifar' (choose from" in capsys.readouterr().err
+    server.answers.clear()
+    assert data.main(["fetch", "mnist"]) == 1
+    assert "answered 404" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        (
+            b"\x00\x00\x0d\x01\x00\x00\x00\x02ab",
+            "begins with 00 00 0d 01; an idx file of bytes with 1 axes",
+        ),
+        (b"\x00\x00\x08\x01\x00\x00\x00\x03abc", r"says that its shape is \(3,\); wanted is \(2,\)"),
+        (b"\x00\x00\x08\x01\x00\x00\x00\x02abc", "holds 3 bytes of data; its shape wants 2"),
+        (b"", "begins with ;"),
+    ],
+)
+def test_an_idx_file_that_is_none_is_named(tmp_path, content, sentence):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(ValueError, match=sentence):
+        data.idx(tmp_path / "file", (2,))
+
+
+def test_an_unknown_text_lists_those_accepted():
+    with pytest.raises(ValueError, match="The text was 'goethe'; accepted are 'manual', 'shakespeare'."):
+        data.text("goethe")
+    assert data.text() == data.english()

@@ -1,0 +1,70 @@
+"""Fetches a file from the first of several mirrors that has it right, and keeps it."""
+
+import gzip
+import io
+import os
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pooch
+import requests
+from tqdm import tqdm
+
+TIMEOUT = (10, 30)  # seconds until a server answers at all, and between two pieces of what it sends
+
+
+class DownloadError(RuntimeError):
+    """No mirror delivered the file, or it could not be kept; the message says what each of them did."""
+
+
+class _Unzipped(pooch.HTTPDownloader):
+    """Writes what a .gz unpacks to, since mirrors compress the same bytes differently: the checksum is of the bytes."""
+
+    def __call__(self, url: str, output_file: str | os.PathLike, pooch: Any, check_only: bool = False) -> None:
+        packed = io.BytesIO()
+        super().__call__(url, packed, pooch)
+        packed.seek(0)
+        with gzip.open(packed) if url.endswith(".gz") else packed as plain, open(output_file, "wb") as kept:
+            shutil.copyfileobj(plain, kept)
+            kept.flush()
+            os.fsync(kept.fileno())  # a full disk says so here at the latest, before the file gets its name
+
+
+def fetch(mirrors: list[str], path: Path, known_hash: str) -> Path:
+    """Return the path of a file, fetched from the first mirror that has it right unless it is there already.
+
+    `mirrors` are addresses of one file, each perhaps compressed (.gz); `known_hash` is "sha256:..." or "md5:..." of
+    the uncompressed bytes. The file appears whole or not at all; one that is there with other bytes is fetched again.
+    Two processes may fetch the same file at once.
+
+    Errors: DownloadError, with what each mirror did, or why the file could not be written.
+    """
+    pooch.get_logger().setLevel("ERROR")
+    faults = []
+    for url in mirrors:
+        try:
+            with tqdm(desc=path.name, total=1, unit="B", unit_scale=True, leave=False, disable=None) as bar:
+                downloader = _Unzipped(progressbar=bar, timeout=TIMEOUT)
+                pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, downloader=downloader)
+            return path
+        except requests.RequestException as error:
+            faults.append(f"{url}: {_reason(error)}")
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            faults.append(f"{url}: it broke off, or is no .gz")
+        except ValueError:  # how pooch says that the checksum differs
+            faults.append(f"{url}: its bytes are not those of the file")
+        except OSError as error:
+            raise DownloadError(f"{path} could not be written: {error.strerror or error}") from error
+    raise DownloadError("; ".join(faults))
+
+
+def _reason(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"answered {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return "did not answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "stalled or broke off" if "Read timed out" in str(error) else "could not be reached"
+    return "broke off"
