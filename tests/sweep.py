@@ -1,0 +1,348 @@
+"""Runs of many notebooks, knobs and seeds on dask.distributed: `python -m tests.sweep run | dry | margins`.
+
+Each run is a task: papermill in a process of its own, with a timeout. What it claimed, or what stopped it, is appended
+to one tidy file as it finishes; a sweep that is begun again goes on with the runs that are not in it.
+"""
+
+import argparse
+import ast
+import csv
+import hashlib
+import io
+import itertools
+import json
+import math
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, LocalCluster, as_completed
+from tqdm import tqdm
+
+from tests import commands, runner
+
+COLUMNS = ["run", "notebook", "code", "seed", "knobs", "claim", "value", "bound", "margin", "holds", "of"]
+COLUMNS += ["seconds", "peak_gib", "versions", "error"]
+ONE = [sys.executable, "-m", "tests.sweep", "one"]
+MARGINS = runner.ROOT / "tests" / "margins.csv"
+
+
+class RunLostError(RuntimeError):
+    """A run ended without a result: its process was killed or took too long; it is tried again."""
+
+
+def plan(paths: list[Path], knobs: dict[str, list[Any]], seeds: list[int]) -> list[dict[str, Any]]:
+    """List the runs of a grid: every notebook with every combination of knobs and every seed.
+
+    Errors: ValueError for a knob that one of the notebooks does not have.
+    """
+    runs = []
+    for path in paths:
+        known = runner.knobs(path)
+        unknown = sorted(set(knobs) - set(known))
+        if unknown:
+            raise ValueError(f"{path.stem} has no knob {', '.join(unknown)}; its knobs are {', '.join(known)}.")
+        code = runner.digest(runner.read(path))
+        for *values, seed in itertools.product(*knobs.values(), seeds):
+            run = {
+                "notebook": path.stem,
+                "code": code,
+                "knobs": {**dict(zip(knobs, values, strict=True)), "SEED": seed},
+            }
+            name = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:16]
+            runs.append({"run": name, **run})
+    return runs
+
+
+# one run, on a worker -------------------------------------------------------------------------------------------
+
+
+def work(run: dict[str, Any], timeout: float, command: list[str]) -> dict[str, Any]:
+    """Make one run in a process of its own, and return what came of it.
+
+    `command` is given the worker's process id; it reads the run and prints the result, both as JSON.
+
+    Errors: RunLostError if the process was killed or did not end in `timeout` seconds; then dask tries again.
+    """
+    process = subprocess.Popen(
+        [*command, str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=runner.ROOT,
+        start_new_session=True,
+    )
+    try:
+        said, errors = process.communicate(json.dumps(run), timeout)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        raise RunLostError(f"took longer than {timeout:g} s") from None
+    if process.returncode:
+        last = (errors.strip().splitlines() or ["it said nothing"])[-1]
+        raise RunLostError(f"its process ended with {process.returncode}: {last}")
+    return json.loads(said)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End a run and the kernel that it started."""
+    if os.name == "nt":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the worker that started it is gone, so that a run is not made twice at a time."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.killpg(0, signal.SIGKILL)
+
+
+def one(run: dict[str, Any]) -> dict[str, Any]:
+    """Execute a notebook with the knobs of a run; an error in it is a result as well."""
+    (path,) = commands.chosen([run["notebook"]])
+    start = time.perf_counter()
+    if runner.digest(runner.read(path)) != run["code"]:
+        return {"claims": [], "seconds": 0.0, "error": f"this machine's {path.stem} is of another version"}
+    outcome = runner.execute(path, run["knobs"], strict=False, probes={"probe-memory": commands.PEAK_MEMORY})
+    result = {"claims": outcome.claims, "seconds": time.perf_counter() - start}
+    result["versions"] = f"Python {platform.python_version()}, torch {version('torch')}, numpy {version('numpy')}"
+    if outcome.error:
+        return {**result, "error": runner.failure(path, outcome.error)}
+    return {**result, "peak_gib": int(runner.text_of(outcome.cell("probe-memory"))) / 2**30}
+
+
+# the tidy file --------------------------------------------------------------------------------------------------
+
+
+def rows_of(run: dict[str, Any], result: dict[str, Any]) -> str:
+    """Write a run as lines of the tidy file: one for each claim, or one with its error."""
+    shared = {name: run[name] for name in ("run", "notebook", "code")}
+    shared |= {"seed": run["knobs"]["SEED"], "knobs": json.dumps(run["knobs"]), "seconds": f"{result['seconds']:.1f}"}
+    shared |= {"versions": result.get("versions", ""), "error": result.get("error", "")}
+    shared["peak_gib"] = f"{result['peak_gib']:.3f}" if "peak_gib" in result else ""
+    claims = [] if shared["error"] else result["claims"]
+    lines = [
+        {"claim": c["name"], "value": c["value"], "bound": c["bound"], "holds": c["holds"]}
+        | {"margin": "-inf" if c["margin"] is None else c["margin"]}  # JSON has no infinity
+        for c in claims
+    ] or [{}]
+    text = io.StringIO()
+    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows({**shared, **line, "of": len(lines)} for line in lines)
+    return text.getvalue()
+
+
+def finished(file: Path) -> dict[str, list[dict[str, str]]]:
+    """Read the runs that the tidy file holds whole; of a run that was made again, the later rows."""
+    runs = defaultdict(list)
+    if file.exists():
+        for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines(), COLUMNS):
+            if row["run"] == "run" or None in row.values():  # the heading; a line that was cut short
+                continue
+            if runs[row["run"]] and len(runs[row["run"]]) == int(runs[row["run"]][0]["of"]):
+                runs[row["run"]] = []
+            runs[row["run"]].append(row)
+    return {name: rows for name, rows in runs.items() if len(rows) == int(rows[0]["of"])}
+
+
+def keep(file: Path, text: str) -> None:
+    """Append the rows of one run, and see that they reach the disk."""
+    new = not file.exists()
+    with file.open("a", encoding="utf-8", newline="") as tidy:
+        if not new and file.read_bytes()[-1:] != b"\n":  # a line that was cut short
+            text = "\n" + text
+        tidy.write(",".join(COLUMNS) + "\n" + text if new else text)
+        tidy.flush()
+        os.fsync(tidy.fileno())
+
+
+# the sweep ------------------------------------------------------------------------------------------------------
+
+
+def sweep(
+    runs: list[dict[str, Any]],
+    file: Path,
+    client: Client,
+    timeout: float = 900,
+    retries: int = 2,
+    command: list[str] = ONE,
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Make the runs that the tidy file does not hold without an error, append each as it finishes, and yield it."""
+    held = {name for name, rows in finished(file).items() if not rows[0]["error"]}
+    left = {run["run"]: run for run in runs if run["run"] not in held}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    futures = [client.submit(work, run, timeout, command, key=name, retries=retries) for name, run in left.items()]
+    for future in as_completed(futures):
+        run = left[future.key]
+        try:
+            result = future.result()
+        except Exception as error:  # lost more often than it may be tried; the sweep goes on
+            result = {"claims": [], "seconds": 0.0, "error": f"{type(error).__name__}: {error}"}
+        keep(file, rows_of(run, result))
+        future.release()
+        yield run, result
+
+
+def connect(scheduler: str | None, workers: int) -> Client:
+    """Connect to a scheduler that runs, or start one here with `workers` processes of one thread."""
+    if scheduler:
+        try:
+            return Client(scheduler, timeout=10)
+        except (OSError, ValueError) as error:
+            raise SystemExit(
+                f"There is no scheduler at {scheduler!r} ({error}); an address is tcp://HOST:8786."
+            ) from None
+    return Client(LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0))
+
+
+def worst(file: Path) -> list[dict[str, Any]]:
+    """Say of each claim how often it held and how narrowly: its smallest margin, with the seed and the value."""
+    found = defaultdict(list)
+    for rows in finished(file).values():
+        for row in rows:
+            if row["claim"]:
+                found[row["notebook"], row["claim"]].append(row)
+    table = []
+    for (notebook, claim), rows in sorted(found.items()):
+        least = min(rows, key=lambda row: float(row["margin"]))
+        table.append(
+            {
+                "notebook": notebook,
+                "claim": claim,
+                "runs": len(rows),
+                "held": sum(row["holds"] == "True" for row in rows),
+            }
+            | {name: least[name] for name in ("margin", "seed", "value", "bound")}
+        )
+    return table
+
+
+def picture(file: Path) -> list[Path]:
+    """Draw, for each notebook, the margin of every claim in every run; left of the line it fails."""
+    from utils import plot
+
+    plot.use_style()
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for rows in finished(file).values():
+        for row in rows:
+            if row["claim"]:
+                found[row["notebook"]][row["claim"]].append(float(row["margin"]))
+    made = []
+    for notebook, claims in found.items():
+        fig, ax = plot.panels(height=1 + 0.16 * len(claims), width=9)
+        for place, (_, margins) in enumerate(reversed(claims.items())):
+            widest = max((abs(margin) for margin in margins if math.isfinite(margin)), default=0) or 1
+            colours = [plot.MODEL if margin >= 0 else plot.ERROR for margin in margins]
+            ax.scatter(
+                [max(-1.1, min(1.1, margin / widest)) for margin in margins], [place] * len(margins), 12, colours
+            )
+        ax.axvline(0, color="black", linestyle="--")
+        ax.set_yticks(range(len(claims)), [name[:70] for name in reversed(claims)], fontsize=7)
+        ax.set_xlabel("margin, as a share of the claim's widest")
+        ax.set_title(f"{notebook}: {len(claims)} claims in {max(map(len, claims.values()))} runs", loc="left")
+        made.append(file.with_name(f"{notebook}.png"))
+        made[-1].write_bytes(plot.png(fig))
+    return made
+
+
+def values(text: str) -> tuple[str, list[Any]]:
+    """Read `NAME=1,2` as a knob and its values."""
+    name, _, given = text.partition("=")
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name) or not given:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no knob with values; write one as in EPOCHS=1,2 or KIND='a','b'."
+        )
+    try:
+        read = ast.literal_eval(f"[{given}]")
+    except (SyntaxError, ValueError):
+        read = given.split(",")
+    return name, read
+
+
+def dry(count: int, client: Client) -> str:
+    """Measure what the scheduler itself costs: tasks that do nothing."""
+    client.gather(client.map(abs, range(100), pure=False))
+    start = time.perf_counter()
+    futures = client.map(abs, range(count), pure=False)
+    done = sum(1 for _ in as_completed(futures))
+    seconds = time.perf_counter() - start
+    return f"{done:,} tasks that do nothing: {seconds:.1f} s, {1e3 * seconds / done:.2f} ms each"
+
+
+def main() -> int:
+    """Read the command line and do what it says."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sweep", description=__doc__.splitlines()[0])
+    commands_of = parser.add_subparsers(dest="command", required=True)
+    on = argparse.ArgumentParser(add_help=False)
+    on.add_argument("--scheduler", help="the address of one that runs, tcp://HOST:8786; by default one is started here")
+    on.add_argument("--workers", type=int, default=os.cpu_count(), help="processes, where one is started here")
+    on.add_argument("--name", default="seeds", help="the folder under build/sweep")
+    begin = commands_of.add_parser("run", parents=[on], help="make the runs of a grid")
+    begin.add_argument("notebooks", nargs="*", help="names such as 10_cnn; all of them by default")
+    begin.add_argument("--seeds", type=int, default=10, help="how many")
+    begin.add_argument("--set", dest="knobs", type=values, action="append", default=[], help="as in EPOCHS=1,2")
+    begin.add_argument("--timeout", type=float, default=900, help="seconds a run may take")
+    begin.add_argument("--retries", type=int, default=2, help="how often a run that was lost is tried again")
+    commands_of.add_parser("dry", parents=[on], help="what the scheduler costs").add_argument("count", type=int)
+    commands_of.add_parser("margins", parents=[on], help="write the worst margin of each claim to tests/margins.csv")
+    commands_of.add_parser("one").add_argument("parent", type=int)  # what a worker starts
+    given = parser.parse_args()
+    if given.command == "one":
+        if os.name != "nt":
+            threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
+        print(json.dumps(one(json.load(sys.stdin))))
+        return 0
+    file = runner.BUILD / "sweep" / given.name / "claims.csv"
+    if given.command == "margins":
+        table = worst(file)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+        MARGINS.write_text(text.getvalue(), encoding="utf-8")
+        return 0
+    if given.command == "run":
+        try:
+            runs = plan(commands.chosen(given.notebooks), dict(given.knobs), list(range(given.seeds)))
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
+    with connect(given.scheduler, given.workers) as client:
+        if given.command == "dry":
+            print(dry(given.count, client))
+            return 0
+        failed = 0
+        made = sweep(runs, file, client, given.timeout, given.retries)
+        total = len(runs)
+        with tqdm(total=total, desc=given.name, disable=None) as bar:
+            held = {name for name, rows in finished(file).items() if not rows[0]["error"]}
+            bar.update(sum(run["run"] in held for run in runs))
+            for run, result in made:
+                bar.update()
+                if result.get("error"):
+                    failed += 1
+                    bar.write(f"{run['notebook']} {run['knobs']}: {result['error']}")
+    table = [row for row in worst(file) if row["held"] < row["runs"]]
+    for row in table:
+        print(
+            f"{row['notebook']}: {row['claim']}: held in {row['held']} of {row['runs']}, worst margin {row['margin']}"
+        )
+    for drawn in picture(file):
+        print(drawn.relative_to(runner.ROOT))
+    print(f"{file.relative_to(runner.ROOT)}: {total} runs, {failed} failed")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

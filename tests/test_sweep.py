@@ -1,0 +1,224 @@
+"""Sweeps on a real cluster of two workers; most runs are of a stub in a notebook's place, which counts them."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import psutil
+import pytest
+from distributed import Client, LocalCluster
+
+from tests import runner, sweep
+
+STUB = """
+    import json, os, pathlib, sys, time
+    run = json.load(sys.stdin)
+    knobs = run["knobs"]
+    log = pathlib.Path(sys.argv[1])
+    with log.open("a") as file:
+        file.write(f"{run['run']}\\n")
+    kind = knobs.get("KIND")
+    if kind == "killed" or (kind == "killed once" and log.read_text().count(run["run"]) == 1):
+        os.kill(os.getpid(), 9)
+    if kind == "hangs":
+        time.sleep(60)
+    if kind == "worker killed" and log.read_text().count(run["run"]) == 1:
+        time.sleep(0.5)
+        os.kill(int(sys.argv[2]), 9)
+        time.sleep(60)
+    error = {"error": "10_cnn, cell loss: ValueError: planted"} if kind == "fails" else {}
+    seed = knobs["SEED"]
+    claims = [{"name": name, "value": seed, "bound": "< 3", "margin": margin, "holds": seed < 3}
+              for name, margin in (("a, with a comma", 3 - seed), ("nan", None))]
+    print(json.dumps({"claims": claims, "seconds": 0.1, "versions": "x", "peak_gib": 0.5, **error}))
+"""
+
+
+@pytest.fixture(scope="module")
+def client():
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0)
+    with cluster, Client(cluster) as connected:
+        yield connected
+
+
+@pytest.fixture
+def stub(tmp_path):
+    """Return the command of the stub, and a function that counts how often each run was begun."""
+    (tmp_path / "stub.py").write_text(textwrap.dedent(STUB))
+    log = tmp_path / "log"
+    log.touch()
+    return [sys.executable, str(tmp_path / "stub.py"), str(log)], lambda: log.read_text().split()
+
+
+def runs_of(seeds, **knobs):
+    return [
+        {"run": f"run{seed}{knobs.get('KIND', '')}".replace(" ", ""), "notebook": "10_cnn", "code": "c"}
+        | {"knobs": {**knobs, "SEED": seed}}
+        for seed in seeds
+    ]
+
+
+def test_the_tidy_file_has_a_row_for_each_claim(client, stub, tmp_path):
+    command, begun = stub
+    file = tmp_path / "sweep" / "claims.csv"
+    made = list(sweep.sweep(runs_of(range(4)), file, client, command=command))
+    assert len(made) == 4 and len(begun()) == 4
+    rows = list(csv.DictReader(file.open(newline="")))
+    assert len(rows) == 8
+    assert {(row["seed"], row["value"], row["holds"]) for row in rows if row["claim"] == "a, with a comma"} == {
+        ("0", "0", "True"),
+        ("1", "1", "True"),
+        ("2", "2", "True"),
+        ("3", "3", "False"),
+    }
+    table = {row["claim"]: row for row in sweep.worst(file)}
+    assert table["a, with a comma"] == {
+        **{"notebook": "10_cnn", "claim": "a, with a comma", "runs": 4, "held": 3},
+        **{"margin": "0", "seed": "3", "value": "3", "bound": "< 3"},
+    }
+    assert table["nan"]["margin"] == "-inf"
+    (drawn,) = sweep.picture(file)
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sweep_that_was_interrupted_goes_on_with_what_is_left(client, stub, tmp_path):
+    command, begun = stub
+    file = tmp_path / "claims.csv"
+    begin = sweep.sweep(runs_of(range(2)), file, client, command=command)
+    next(begin)
+    begin.close()
+    before = set(sweep.finished(file))
+    assert len(before) == 1
+    with file.open("a") as tidy:  # and the last line was cut short
+        tidy.write("run9,10_cnn,c,9,")
+    seen = len(begun())
+    made = [run["run"] for run, _ in sweep.sweep(runs_of(range(4)), file, client, command=command)]
+    assert sorted(made) == sorted({"run0", "run1", "run2", "run3"} - before)
+    assert not before & set(begun()[seen:]), "what had finished is not made again"
+    assert set(sweep.finished(file)) == {"run0", "run1", "run2", "run3"}
+
+
+def test_a_notebook_that_fails_is_a_row_with_its_error_and_not_the_end(client, stub, tmp_path):
+    command, begun = stub
+    file = tmp_path / "claims.csv"
+    list(sweep.sweep(runs_of([0], KIND="fails") + runs_of([1, 2]), file, client, command=command))
+    (row,) = sweep.finished(file)["run0fails"]
+    assert row["error"] == "10_cnn, cell loss: ValueError: planted" and row["claim"] == ""
+    assert begun().count("run0fails") == 1, "an error of the notebook's own would only come again"
+    assert len(sweep.finished(file)) == 3
+    list(sweep.sweep(runs_of([0], KIND="fails"), file, client, command=command))
+    assert begun().count("run0fails") == 2, "a later sweep tries it again: it may be mended"
+
+
+def test_a_run_that_is_lost_is_tried_again_and_at_last_a_row(client, stub, tmp_path):
+    command, begun = stub
+    file = tmp_path / "claims.csv"
+    planned = runs_of([0], KIND="killed") + runs_of([1], KIND="killed once") + runs_of([2])
+    list(sweep.sweep(planned, file, client, retries=1, command=command))
+    rows = sweep.finished(file)
+    assert rows["run0killed"][0]["error"].startswith("RunLostError: its process ended with -9")
+    assert not rows["run1killedonce"][0]["error"]
+    assert [begun().count(run["run"]) for run in planned] == [2, 2, 1]
+
+
+def test_a_run_that_hangs_is_ended_at_its_timeout(client, stub, tmp_path):
+    file = tmp_path / "claims.csv"
+    command, _ = stub
+    list(sweep.sweep(runs_of([0], KIND="hangs"), file, client, timeout=1, retries=0, command=command))
+    assert sweep.finished(file)["run0hangs"][0]["error"] == "RunLostError: took longer than 1 s"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills a process as POSIX does")
+def test_killing_a_worker_loses_no_result_and_repeats_no_finished_run(client, stub, tmp_path):
+    command, begun = stub
+    file = tmp_path / "claims.csv"
+    planned = runs_of(range(3)) + runs_of([3], KIND="worker killed") + runs_of(range(4, 8))
+    finished_first = []
+    for run, result in sweep.sweep(planned, file, client, command=command):
+        assert not result.get("error")
+        finished_first.append(run["run"])
+    assert set(sweep.finished(file)) == {run["run"] for run in planned}
+    assert begun().count("run3workerkilled") == 2
+    for run in planned:
+        if run["run"] != "run3workerkilled":
+            assert begun().count(run["run"]) == 1
+
+
+def test_a_real_notebook_claims_in_a_sweep_what_it_claims_alone(client, tmp_path):
+    file = tmp_path / "claims.csv"
+    (path,) = [path for path in runner.notebooks() if path.stem == "00_start_here"]
+    (run,) = sweep.plan([path], {}, [1])
+    list(sweep.sweep([run], file, client))
+    rows = sweep.finished(file)[run["run"]]
+    alone = runner.execute(path, {"SEED": 1}, strict=False).claims
+    assert [(row["claim"], row["value"]) for row in rows] == [(c["name"], str(c["value"])) for c in alone]
+    assert all(
+        float(row["seconds"]) > 0 and float(row["peak_gib"]) > 0.1 and "torch" in row["versions"] for row in rows
+    )
+
+
+def test_a_run_of_another_version_of_the_notebook_is_not_made():
+    assert (
+        "of another version" in sweep.one({"notebook": "00_start_here", "code": "old", "knobs": {"SEED": 0}})["error"]
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="ends a process as POSIX does")
+def test_a_run_ends_with_its_worker(tmp_path):
+    """Otherwise the run would go on beside its second try."""
+    code = f"""
+import os, subprocess, time
+run = subprocess.Popen({sweep.ONE!r} + [str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True)
+print(run.pid, flush=True)
+time.sleep(60)
+"""
+    worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=runner.ROOT)
+    child = int(worker.stdout.readline())
+    process = psutil.Process(child)
+    while not any(thread for thread in process.threads()[1:]):  # it watches once it has imported what it needs
+        pass
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    assert process.wait(20) is None or not process.is_running()
+
+
+def test_a_grid_is_every_combination_and_its_runs_have_names_of_their_own():
+    paths = [path for path in runner.notebooks() if path.stem == "40_value_iteration"]
+    runs = sweep.plan(paths, {"EPISODES": [1, 2], "AGENTS": [3]}, [0, 1, 2])
+    assert len({run["run"] for run in runs}) == 6
+    assert {(run["knobs"]["EPISODES"], run["knobs"]["AGENTS"], run["knobs"]["SEED"]) for run in runs} == {
+        (episodes, 3, seed) for episodes in (1, 2) for seed in (0, 1, 2)
+    }
+    assert sweep.plan(paths, {"EPISODES": [1, 2], "AGENTS": [3]}, [0, 1, 2]) == runs
+    with pytest.raises(ValueError, match="40_value_iteration has no knob EPOCHS; its knobs are .*EPISODES"):
+        sweep.plan(paths, {"EPOCHS": [1]}, [0])
+
+
+@pytest.mark.parametrize(
+    "text, read",
+    [
+        ("EPOCHS=1,2", ("EPOCHS", [1, 2])),
+        ("KIND='a','b'", ("KIND", ["a", "b"])),
+        ("DATASET=mnist", ("DATASET", ["mnist"])),
+    ],
+)
+def test_values_are_read_as_python_writes_them(text, read):
+    assert sweep.values(text) == read
+
+
+@pytest.mark.parametrize("text", ["EPOCHS", "epochs=1", "=1", "EPOCHS="])
+def test_what_is_no_knob_is_named(text):
+    with pytest.raises(sweep.argparse.ArgumentTypeError, match="is no knob with values; write one as in EPOCHS=1,2"):
+        sweep.values(text)
+
+
+def test_no_scheduler_there_is_one_sentence():
+    with pytest.raises(SystemExit, match="There is no scheduler at 'tcp://127.0.0.1:9'"):
+        sweep.connect("tcp://127.0.0.1:9", 1)
+
+
+def test_the_scheduler_does_many_tasks_that_do_nothing(client):
+    assert sweep.dry(200, client).startswith("200 tasks that do nothing: ")
