@@ -17,7 +17,8 @@ from tests import runner
 PROJECT = tomllib.loads((runner.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK_LINES = (runner.ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
 LOCK = dict(line.split("==") for line in LOCK_LINES if line and not line.startswith("#"))
-WANTED = [Requirement(text) for text in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]]
+EXTRAS = [text for extra in PROJECT["optional-dependencies"].values() for text in extra]
+WANTED = [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS]]
 needs_make = pytest.mark.skipif(os.name == "nt" or not shutil.which("make"), reason="needs make and a POSIX shell")
 
 
@@ -49,7 +50,7 @@ def test_the_conda_environment_is_the_same():
     python = next(entry for entry in environment["dependencies"] if str(entry).startswith("python"))
     assert Version(python.partition("=")[2] + ".0") in Requirement(f"python{PROJECT['requires-python']}").specifier
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
-    assert pip == ["--constraint requirements.lock", "--editable .[test]"]
+    assert pip == ["--constraint requirements.lock", "--editable .[teach,test]"]
     assert environment["name"] == PROJECT["name"]
 
 
