@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.runner import KERNEL_ENVIRONMENT, code_cells, notebooks, read
+from tests.runner import KERNEL_ENVIRONMENT, ROOT, code_cells, notebooks, read
 
 os.environ.update(KERNEL_ENVIRONMENT)  # before anything imports torch; kernels inherit it
 os.environ.setdefault("COURSE_STRICT", "1")
-LONGEST_FIRST = ("lessons", "nbval", "teeth", "browser", "lanes", "unit")
+LONGEST_FIRST = ("lessons", "nbval", "teeth", "browser", "commands", "lanes", "unit")
 
 
 def pytest_generate_tests(metafunc):
@@ -77,8 +77,8 @@ def reason(report) -> str:
     text = re.sub(r"\n\s*\.\.\.Full output truncated.*", "", text).strip()
     cell = re.search(r"(\w+)\.ipynb::Cell (\d+)", report.nodeid)
     if cell:
-        path = next(path for path in notebooks() if path.stem == cell[1])
-        return f"{cell[1]}, cell {code_cells(read(path))[int(cell[2])].id}: {text.splitlines()[-1]}"
+        book = read(ROOT / report.nodeid.split("::")[0])
+        return f"{cell[1]}, cell {code_cells(book)[int(cell[2])].id}: {text.splitlines()[-1]}"
     crash = getattr(report.longrepr, "reprcrash", None)
     return " ".join((crash.message if crash else text.splitlines()[-1]).split())[:600]
 
