@@ -60,13 +60,23 @@ def test_the_workflow_is_valid():
     assert shown.returncode == 0, shown.stdout + shown.stderr
 
 
-def test_every_command_of_the_readme_exists():
-    readme = (runner.ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_every_command_of_the_documents_exists(document):
+    text = (runner.ROOT / document).read_text(encoding="utf-8")
     makefile = (runner.ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", readme, re.M))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.M))
     assert {"lab", "test"} <= named
     for name in named:
-        assert re.search(rf"^{name}:", makefile, re.M), f"the README names `make {name}`"
+        assert re.search(rf"^{name}:", makefile, re.M), f"{document} names `make {name}`"
+
+
+def test_what_contributing_shows_stands_in_the_template():
+    text = (runner.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    template = (runner.ROOT / "tests" / "template" / "template.toml").read_text(encoding="utf-8")
+    shown = re.findall(r"```toml\n(.*?)```", text, re.S)
+    assert len(shown) == 2 and all(block in template for block in shown)
+    for path in re.findall(r"`((?:tests|utils)/[\w./]+)`", text):
+        assert (runner.ROOT / path).exists(), f"CONTRIBUTING.md names {path}"
 
 
 def test_the_readme_names_every_folder():
