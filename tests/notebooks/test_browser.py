@@ -170,8 +170,8 @@ PIXELS = """image => {
 class Explorer:
     """One explorer on a page: its controls are moved by keyboard, and its picture has to answer every time."""
 
-    def __init__(self, page, box, where, patience=10_000):
-        self.page, self.box, self.where, self.patience = page, box, where, patience
+    def __init__(self, page, box, where, shot, patience=10_000):
+        self.page, self.box, self.where, self.shot, self.patience = page, box, where, shot, patience
         self.picture = box.locator("img.widget-image")
         self.milliseconds = defaultdict(list)  # of each control, from a key press to the changed picture
 
@@ -225,6 +225,7 @@ class Explorer:
             ends = [("End", "at its last option"), ("Home", "at its first option")]
             for key, end in ends[::-1] if first == last else ends:
                 self.press(key, name, end)
+            photograph(self.box, self.shot)
             if control.evaluate("element => element.selectedIndex") != first:
                 with self.answers(name, "back where it was"):
                     control.select_option(index=first)
@@ -233,8 +234,11 @@ class Explorer:
                 self.press("Space", name, "switched")
         elif kind in ("text", "textarea"):
             text = control.input_value()
+            if len(text) < 2:
+                self.fail(name, f"starts as {text!r}; this test empties and retypes a text of two letters or more")
             self.page.keyboard.press("ControlOrMeta+a")
             self.press("Delete", name, "emptied")
+            photograph(self.box, self.shot)
             self.press(text[0], name, "with one letter")
             with self.answers(name, f"with {text!r} again"):
                 self.page.keyboard.insert_text(text[1:])
@@ -259,6 +263,7 @@ class Explorer:
             reached, wanted = (handle.get_attribute(f"aria-value{kind}") for kind in ("now", bound))
             if reached != wanted:
                 self.fail(name, f"{end}: {key} led to {reached}, and not to {wanted}")
+        photograph(self.box, self.shot)
         buttons = slider.locator("xpath=preceding-sibling::*[contains(@class, 'widget-play')]/button")
         if buttons.count():
             self.play(handle, buttons, name)
@@ -294,7 +299,7 @@ def explorers_of(page, book, name, patience=10_000):
     expect(boxes).to_have_count(len(cells), timeout=20_000)
     for cell, box in zip(cells, boxes.all(), strict=True):
         (alt,) = [output.metadata["image/png"].alt for output in cell.outputs if "image/png" in output.metadata]
-        yield cell.id, Explorer(page, box, f"{name}, explorer {alt!r}", patience)
+        yield cell.id, Explorer(page, box, f"{name}, explorer {alt!r}", f"{name}-{cell.id}", patience)
 
 
 # An exercise by typing ------------------------------------------------------------------------------------------
@@ -378,7 +383,6 @@ def test_runs_whole_answers_the_keyboard_and_an_exercise(path, lab, page, record
     milliseconds = {}
     for identifier, explorer in explorers_of(page, book, name):
         explorer.move_all()
-        photograph(explorer.box, f"{name}-{identifier}")
         milliseconds |= {f"{identifier}/{control}": taken for control, taken in explorer.milliseconds.items()}
     answer_an_exercise(page, book, name, said_of(path)["wrong"])
     record_property("figure", f"{name}: {in_words(milliseconds)}")
