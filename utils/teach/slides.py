@@ -87,7 +87,7 @@ def present(notebook: Path, *arguments: str) -> None:
     config.VoilaConfiguration.template = "deck"
     config.VoilaConfiguration.strip_sources = False
     config.VoilaConfiguration.show_tracebacks = True
-    config.VoilaConfiguration.extension_allowlist = ["@jupyter-widgets/jupyterlab-manager"]
+    config.VoilaConfiguration.extension_allowlist = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
     Presenter.launch_instance([str(notebook), *arguments], config=config)
 
 

@@ -165,7 +165,7 @@ const deck = (() => {
     if (a.kind === "heading") return Infinity;
     if (a.cell !== b.cell) return b.fragment !== a.fragment ? 0 : 8;
     if (b.part) return 50;
-    if (a.kind === "source") return 35;
+    if (a.kind === "source") return b.kind === "output" ? 35 : 5; // a picture goes with its reading, not with its code
     if (a.kind === "text" && /:\s*$/.test(a.node.textContent)) return 45;
     return 20;
   }
@@ -181,7 +181,7 @@ const deck = (() => {
       wished += block.height + space;
     });
     if (least > HEIGHT + 0.5) return page.length === 1 ? 1e5 : Infinity;
-    const squeezed = Math.max(0, wished - HEIGHT) / 4;
+    const squeezed = Math.max(0, wished - HEIGHT) / 2;
     return PAGE_COST + squeezed + (start ? breakCost(blocks[start - 1], blocks[start]) : 0);
   }
 
@@ -278,6 +278,7 @@ const deck = (() => {
     await MathJax.startup.promise;
     await MathJax.typesetPromise([slides]);
     await Promise.all([...slides.querySelectorAll("img")].map(picture => picture.decode().catch(() => {})));
+    slides.querySelectorAll(".anchor-link").forEach(link => link.remove());
     measure = el("div", "measure");
     document.querySelector(".reveal").append(measure);
     for (const link of slides.querySelectorAll("a[href]")) {
@@ -286,10 +287,10 @@ const deck = (() => {
         else link.href = link.getAttribute("href").replace(".ipynb", ".html");
       }
     }
-    for (const stack of [...slides.children]) {
+    for (const stack of slides.querySelectorAll(":scope > section")) {
       const pages = [];
       let title = "";
-      for (const section of [...stack.children]) {
+      for (const section of stack.querySelectorAll(":scope > section")) {
         title = section.querySelector("h1, h2")?.textContent || title;
         pages.push(...layOut(section, title, live));
       }
