@@ -45,7 +45,7 @@ def lay_assets(folder: Path) -> None:
         (reveal / "dist" / "reveal.js", "reveal/dist/reveal.js"),
         (reveal / "dist" / "reveal.css", "reveal/dist/reveal.css"),
         (reveal / "plugin" / "notes" / "notes.js", "reveal/plugin/notes/notes.js"),
-        (mathjax / "tex-svg.js", "mathjax/tex-svg.js"),  # formulas as SVG: no font to load
+        (mathjax / "tex-svg-full.js", "mathjax/tex-svg-full.js"),  # formulas as SVG: no font to load
         (DECK / "static" / "deck.css", "deck.css"),
         (DECK / "static" / "deck.js", "deck.js"),
     ):
@@ -87,7 +87,10 @@ def present(notebook: Path, *arguments: str) -> None:
     config.VoilaConfiguration.template = "deck"
     config.VoilaConfiguration.strip_sources = False
     config.VoilaConfiguration.show_tracebacks = True
-    config.VoilaConfiguration.extension_allowlist = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
+    config.VoilaConfiguration.extension_allowlist = [
+        "@jupyter-widgets/jupyterlab-manager",
+        "@voila-dashboards/widgets-manager8",
+    ]
     Presenter.launch_instance([str(notebook), *arguments], config=config)
 
 

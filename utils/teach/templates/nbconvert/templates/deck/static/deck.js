@@ -21,8 +21,9 @@ const deck = (() => {
     return made;
   };
 
+  /* Called as the page streams in: cell `index` was run, the next one is running. */
   function ran(index, count) {
-    document.getElementById("progress").textContent = `Ran cell ${index} of ${count}`;
+    document.getElementById("progress").textContent = `Running cell ${Math.min(index + 1, count)} of ${count}`;
   }
 
   /* Blocks: {kind, node, height, least, cell, breakCost}. `height` is wished for, `least` still legible. */
@@ -65,10 +66,12 @@ const deck = (() => {
   /* Makes a table or a formula that is wider than the page smaller, but not below the floor. */
   function fitWidth(node) {
     measure.replaceChildren(node);
-    const wide = Math.max(node.scrollWidth, ...[...node.querySelectorAll("svg, table")].map(n => n.getBoundingClientRect().width));
-    if (wide <= WIDTH) return 1;
+    const parts = [...node.querySelectorAll("svg, table")].map(part => part.getBoundingClientRect().width);
+    const wide = Math.max(node.scrollWidth, ...parts);
+    const room = node.clientWidth || WIDTH;
+    if (wide <= room) return 1;
     const size = parseFloat(getComputedStyle(node).fontSize);
-    const scale = Math.max(TABLE / size, (WIDTH - 4) / wide);
+    const scale = Math.max(TABLE / size, (room - 4) / wide);
     node.style.fontSize = `${size * scale}px`;
     return scale;
   }
@@ -315,3 +318,4 @@ const deck = (() => {
 
   return { ran, start };
 })();
+window.voila_heartbeat = () => {}; // Voilà calls it while a cell takes long
