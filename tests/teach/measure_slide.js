@@ -49,6 +49,6 @@
   return {
     h, v, faults, pictures, smallest: Math.min(...sizes, 99), cells: slide.dataset.cells.split(" "),
     source: lines("source"), output: lines("output"), words: parts.join(" "),
-    notes: slide.querySelector("aside.notes")?.textContent, formulas: slide.querySelectorAll("mjx-container").length,
+    notes: slide.querySelector("aside.notes")?.textContent, formulas: slide.querySelectorAll(".page > :not(.running) mjx-container").length,
   };
 }

@@ -13,6 +13,7 @@ const deck = (() => {
   const PAGE_COST = 100;
 
   let measure; // a hidden page in which blocks are measured
+  let title; // the latest heading, which heads the pages that have none of their own
 
   const el = (tag, name, ...children) => {
     const made = document.createElement(tag);
@@ -80,27 +81,34 @@ const deck = (() => {
      wraps, if that is at least CODE.wrap; on a full page it may shrink further, to the floor. */
   function printed(given, name) {
     const inner = given.nodeName === "PRE" ? given : given.querySelector("pre");
-    const lines = inner.innerHTML.replace(/^(<span><\/span>)?\n?/, "").replace(/\s+$/, "").split("\n");
+    const whole = inner.innerHTML.replace(/^(<span><\/span>)?\n?/, "").replace(/\s+$/, "").replace(/\n(\s*\n){2,}/g, "\n\n");
+    const lines = whole.split("\n");
     if (lines.length === 1 && !lines[0].trim()) return [];
     const texts = lines.map(line => Object.assign(el("span"), { innerHTML: line }).textContent);
     const build = (part, size) => {
       const pre = el("pre", inner.classList.contains("error") ? `${name} error` : name);
       pre.innerHTML = part.map(line => `<span class="line">${line}</span>`).join("");
+      for (const line of pre.children) { // what wraps hangs below its own line
+        line.style.setProperty("--hang", `${line.textContent.match(/^ */)[0].length + 4}ch`);
+      }
       pre.style.fontSize = `${size}px`;
       return pre;
     };
     const longest = Math.max(...texts.map(text => [...text].length));
     const best = Math.min(CODE.best, Math.max(CODE.wrap, (WIDTH - 40) / (longest * characterWidth())));
     const room = HEIGHT - RUNNING;
-    const count = Math.ceil(put(build(lines, CODE.least)) / room);
+    const tall = put(build(lines, CODE.least));
     const parts = [];
-    for (let start = 0, left = count; left > 0; left--) {
-      const ideal = start + Math.round((lines.length - start) / left);
-      const end = left === 1 ? lines.length : calmest(texts, start, ideal);
+    for (let start = 0, left = Math.ceil(tall / room); left > 0; left--) {
+      const most = Math.floor((lines.length * room) / tall) - 1; // lines on a page
+      const end = left === 1 ? lines.length : calmest(texts, start, left, most);
       parts.push(lines.slice(start, end));
       start = end;
     }
+    const blank = line => !line.trim();
     return parts.map((part, place) => {
+      while (blank(part[0])) part.shift();
+      while (blank(part.at(-1))) part.pop();
       const node = build(part, best);
       return { kind: name, node, best, part: place, height: put(node), least: put(build(part, CODE.least)) };
     });
@@ -113,12 +121,13 @@ const deck = (() => {
     return text.getBoundingClientRect().width / 100 / parseFloat(getComputedStyle(text).fontSize);
   }
 
-  /* Finds near `place` the line before which a cut disturbs least: a blank line, else the least indented. */
-  function calmest(texts, start, place) {
-    let best = place, least = Infinity;
-    for (let at = Math.max(start + 2, place - 5); at <= Math.min(texts.length - 2, place + 2); at++) {
-      const indent = texts[at].trim() ? texts[at].match(/^ */)[0].length : 99;
-      const cost = (texts[at - 1].trim() ? indent : -4) + Math.abs(at - place) / 2;
+  /* Finds the line before which a cut disturbs least: after a blank line, little indented, parts about equal. */
+  function calmest(texts, start, left, most) {
+    const ideal = start + (texts.length - start) / left;
+    let best = Math.round(ideal), least = Infinity;
+    for (let at = Math.max(start + 2, texts.length - most * (left - 1)); at <= Math.min(texts.length - 2, start + most); at++) {
+      if (!texts[at].trim()) continue;
+      const cost = texts[at].match(/^ */)[0].length - (texts[at - 1].trim() ? 0 : 6) + Math.abs(at - ideal) / 3;
       if (cost < least) [best, least] = [at, cost];
     }
     return best;
@@ -166,7 +175,8 @@ const deck = (() => {
   /* What it costs to end a page before block `b`, which follows block `a`. */
   function breakCost(a, b) {
     if (a.kind === "heading") return Infinity;
-    if (a.cell !== b.cell) return b.fragment !== a.fragment ? 0 : 8;
+    if (a.kind === "picture" && b.kind === "text") return 25; // its reading
+    if (a.cell !== b.cell) return 4;
     if (b.part) return 50;
     if (a.kind === "source") return b.kind === "output" ? 35 : 5; // a picture goes with its reading, not with its code
     if (a.kind === "text" && /:\s*$/.test(a.node.textContent)) return 45;
@@ -188,12 +198,12 @@ const deck = (() => {
     return PAGE_COST + squeezed + (start ? breakCost(blocks[start - 1], blocks[start]) : 0);
   }
 
-  function paginate(blocks, titled) {
+  function paginate(blocks) {
     const cost = [0], from = [0];
     for (let end = 1; end <= blocks.length; end++) {
       cost[end] = Infinity;
       for (let start = end - 1; start >= 0; start--) {
-        const running = titled && blocks[start].kind !== "heading";
+        const running = blocks[start].kind !== "heading";
         const total = cost[start] + pageCost(blocks, start, end, running);
         if (total < cost[end]) [cost[end], from[end]] = [total, start];
       }
@@ -204,11 +214,11 @@ const deck = (() => {
   }
 
   /* Builds one slide: pictures and explorers share the height that the rest leaves. */
-  function build(blocks, title, notes) {
+  function build(blocks, notes) {
     const page = el("div", "page");
     let room = HEIGHT;
     if (title && blocks[0].kind !== "heading") {
-      page.append(el("div", "running", title));
+      page.append(el("div", "running", ...[...title.childNodes].map(part => part.cloneNode(true))));
       room -= RUNNING;
     }
     room -= blocks.reduce((sum, b, i) => sum + (b.best ? b.height : b.least) + (i ? gap(blocks[i - 1], b) : 0), 0);
@@ -261,7 +271,7 @@ const deck = (() => {
     block.node.append(el("div", "hint", "An explorer: its controls answer in the notebook and in the live deck."));
   }
 
-  function layOut(section, title, live) {
+  function layOut(section, live) {
     const blocks = [];
     let fragment = 0, wrapper = null;
     for (const cell of section.querySelectorAll(".cell")) {
@@ -273,7 +283,11 @@ const deck = (() => {
     }
     if (!blocks.length) return [];
     const notes = [...section.querySelectorAll("aside.notes")];
-    return paginate(blocks, Boolean(title)).map(page => build(page, title, notes));
+    return paginate(blocks).map(page => {
+      const section = build(page, notes);
+      title = page.findLast(block => block.kind === "heading")?.node ?? title;
+      return section;
+    });
   }
 
   async function start({ live, url }) {
@@ -292,16 +306,19 @@ const deck = (() => {
     }
     for (const stack of slides.querySelectorAll(":scope > section")) {
       const pages = [];
-      let title = "";
+      title = null;
       for (const section of stack.querySelectorAll(":scope > section")) {
-        title = section.querySelector("h1, h2")?.textContent || title;
-        pages.push(...layOut(section, title, live));
+        pages.push(...layOut(section, live));
       }
       stack.replaceChildren(...pages);
       stack.dataset.page = "";
       if (!pages.length) stack.remove();
     }
     measure.remove();
+    const describe = () => slides.querySelectorAll(".explorer img:not([alt])").forEach(picture => {
+      picture.alt = picture.closest(".explorer").dataset.alt;
+    });
+    if (live) new MutationObserver(describe).observe(slides, { childList: true, subtree: true });
     await Reveal.initialize({
       width: 1280, height: 720, margin: 0, minScale: 0.1, maxScale: 4, center: false, hash: true, transition: "none",
       slideNumber: "c/t", controlsTutorial: false, navigationMode: "default", pdfSeparateFragments: false, url,
