@@ -319,6 +319,14 @@ def test_live_explorers_answer_and_the_deck_is_the_same(presented, decks, page, 
             page.keyboard.press("Escape")  # gives the keys back to the slides
             moved = True
     assert moved and page.evaluate("Reveal.isLastSlide()")
+    with page.context.expect_page() as opened:
+        page.keyboard.press("s")
+    speaker = opened.value
+    speaker.wait_for_function("document.querySelectorAll('iframe').length === 2", timeout=20_000)
+    current = speaker.frames[1]
+    current.wait_for_function(READY, timeout=60_000)
+    assert "voila/static/00_start_here.html" in current.url, "it shows the stored deck and runs no second kernel"
+    current.wait_for_function("Reveal.isLastSlide()")
     assert not page.context.outward
     assert not page.context.complaints
     record_property("figure", f"00_start_here live: {len(measured)} slides, ready after {seconds:.0f} s")

@@ -78,7 +78,9 @@ def present(notebook: Path, *arguments: str) -> None:
         def setup_template_dirs(self) -> None:
             super().setup_template_dirs()
             self.static_paths.append(str(SLIDES))
+            self.log.addFilter(lambda record: record.levelname == "ERROR" or "running at" in record.getMessage())
 
+    print(f"Presenting {notebook.stem}: a browser opens and shows how far the lesson has run. Ctrl + C ends it.")
     build([notebook])
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(TEMPLATES), os.environ.get("JUPYTER_PATH")]))
     os.environ["TQDM_DISABLE"] = "1"  # a progress bar would stay on its slide
