@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; on D
 
 SMALLEST_TEXT = 16.9  # pixels of 720; the deck's floor is 17
 SMALLEST_PICTURE = 1.0  # times the stored size, at which the figures' own text was designed
-READY = "document.body.dataset.ready !== undefined"
+READY = "document.body?.dataset.ready !== undefined"
 
 MEASURE = Path(__file__).with_name("measure_slide.js").read_text(encoding="utf-8")
 

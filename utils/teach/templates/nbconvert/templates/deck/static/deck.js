@@ -13,7 +13,7 @@ const deck = (() => {
   const PAGE_COST = 100;
 
   let measure; // a hidden page in which blocks are measured
-  let title; // the latest heading, which heads the pages that have none of their own
+  let title = null; // the latest heading, which heads the pages that have none of their own
 
   const el = (tag, name, ...children) => {
     const made = document.createElement(tag);
@@ -306,7 +306,6 @@ const deck = (() => {
     }
     for (const stack of slides.querySelectorAll(":scope > section")) {
       const pages = [];
-      title = null;
       for (const section of stack.querySelectorAll(":scope > section")) {
         pages.push(...layOut(section, live));
       }
