@@ -141,7 +141,7 @@ def _describe(value: Any) -> str:
 # Exercises ------------------------------------------------------------------------------------------------------
 
 
-class NotRight(AssertionError):
+class NotRightError(AssertionError):
     """An answer that is not right, raised only where nbgrader runs the notebook: there an error means no points."""
 
 
@@ -156,12 +156,12 @@ def exercise(
 
     `cases` are pairs (arguments, expected). `mistakes` maps a hint to the wrong function that deserves it:
     an answer that does what that function does gets that hint. Nothing that the answer does raises here.
-    When nbgrader grades or validates (it sets NBGRADER_EXECUTION), any line but "right" is followed by NotRight.
+    When nbgrader grades or validates (it sets NBGRADER_EXECUTION), any line but "right" is followed by NotRightError.
     """
     line = _verdict(name, answer, cases, mistakes or {}, tolerance)
     print(line)
     if os.environ.get("NBGRADER_EXECUTION") and not line.startswith("●"):
-        raise NotRight(line)
+        raise NotRightError(line)
 
 
 def _verdict(

@@ -496,7 +496,7 @@ def test_a_mistake_that_shows_before_it_raises_gets_its_hint(capsys):
 def test_under_nbgrader_an_answer_that_is_not_right_raises_after_its_line(answer, capsys, monkeypatch):
     said = verdict(capsys, answer, [((3,), 9)])
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
-    with pytest.raises(check.NotRight) as stopped:
+    with pytest.raises(check.NotRightError) as stopped:
         check.exercise("task", answer, [((3,), 9)])
     assert capsys.readouterr().out == f"{said}\n" and str(stopped.value) == said
     assert verdict(capsys, lambda n: n * n, [((3,), 9)]) == "● task: right (1 cases)"
