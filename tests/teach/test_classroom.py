@@ -176,6 +176,10 @@ def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Sub
         book.cells.insert(book.cells.index(cell), helper)
         cell.source = f"{name} = helper"
 
+    def look_around(book: Book) -> None:
+        find(book, first).source += "\nimport os\nassert not [name for name in os.environ if 'COURSE' in name.upper()]"
+        find(book, first).source += f"\n{name} = {name} if os.listdir() == [{lesson.name!r}] else None"
+
     def other_ids(book: Book) -> None:
         for cell in book.cells:
             cell.id = nbformat.v4.new_code_cell().id
@@ -191,7 +195,8 @@ def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Sub
     stubborn = "import signal\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n    while True: pass"
     return {
         "warns": Submission({first}, [*every, loudly]),
-        "helper": Submission({first}, [*every, with_helper]),
+        "Zoë O'Neil-Öz": Submission({first}, [*every, with_helper]),
+        "curious": Submission({first}, [*every, look_around]),
         "other-ids": Submission({first}, [*every, other_ids]),
         "lesson-spoilt": Submission({first}, [*every, spoil_the_lesson], r"graded; \d+ other cells changed: put back"),
         "marks-changed": Submission({first}, [*every, no_marks]),
@@ -255,8 +260,9 @@ def rows(root: Path) -> dict[str, list[str]]:
     return {columns[0]: columns for columns in table[1:]}
 
 
-def test_round_trip(notebook, tmp_path, capsys, record_property):
+def test_round_trip(notebook, tmp_path, capsys, monkeypatch, record_property):
     """Whatever a class hands in, the grades are the truth, the report says what happened, and nothing is altered."""
+    monkeypatch.setenv("COURSE_TOKEN", "the instructor's")
     root, submissions = tmp_path / "class", a_class(notebook)
     ids = list(solutions(notebook))
     assert classroom.build([notebook.stem], root) == 0
@@ -416,6 +422,13 @@ def test_a_wrong_answer_graded_as_right_is_noticed(quick_class, monkeypatch):
     monkeypatch.setattr(classroom.RunChecks, "kept_environment", re.compile("PATH|HOME|PYTHONPATH"))
     assert classroom.grade([], root, timeout=SHORT) == 0
     assert untrue(points(root, lesson, ["wrong"]), wrong, [exercise]) == [f"wrong, {exercise}: 10.0 points"]
+
+
+def test_a_submission_has_only_so_much_time(quick_class):
+    root, lesson, exercise = quick_class
+    hand_in(root, lesson, {"slow": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])})
+    assert classroom.grade([], root, limit=0) == 0
+    assert rows(root)["slow"][2] == "0 of 10" and "time ran out in cell" in rows(root)["slow"][5]
 
 
 def test_in_a_course_with_other_settings_a_wrong_answer_is_still_wrong(quick_class):

@@ -362,7 +362,10 @@ def settle(cell: NotebookNode) -> None:
     nbgrader takes silence for right and any warning for wrong.
     """
     said = "".join(output.text for output in cell.outputs if output.output_type == "stream")
-    failed = any(output.output_type == "error" for output in cell.outputs)
+    failed = [output for output in cell.outputs if output.output_type == "error"]
+    for output in failed:
+        if output.ename == "NotRightError":  # where it was raised says nothing to the student
+            output.traceback = [output.evalue]
     if re.search(r"^● ", said, re.M) and not failed:
         cell.outputs = [output for output in cell.outputs if output.output_type == "stream"]
         for output in cell.outputs:
