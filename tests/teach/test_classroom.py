@@ -205,7 +205,7 @@ def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Sub
             set(), [body(lesson, first, "while True: print('again and again')")], f"graded; timeout in cell {check}$"
         ),
         "will-not-stop": Submission(set(), [body(lesson, first, stubborn)], f"graded; time ran out in cell {check}$"),
-        "leaves": Submission(set(), [answer(first, "exit()")]),
+        "leaves": Submission(set(), [answer(first, "exit()")], f"graded; cell {check} raised NameError"),
         "no-notebook": Submission(set(), said="not a notebook: ValidationError", raw=b'{"a": 1}'),
     }
 
@@ -292,18 +292,20 @@ def test_round_trip(notebook, tmp_path, capsys, monkeypatch, record_property):
 
 
 def test_short_run_says_what_the_lesson_says(notebook):
-    """Of a lesson only what the exercises need is run; there every answer gets the line it gets in the whole lesson."""
+    """Of a lesson only what the exercises need is run; there every answer gets the line it gets in the whole lesson.
+
+    The instructor's version is run, so each check first finds the key right.
+    """
     book, said = runner.read(notebook), said_of(notebook)
-    probes, cells = attempts(book, said), classroom.instructors(notebook).cells
-    wanted = classroom.needed(cells)
-    for exercise, _, _ in exercises(book):
-        find(book, exercise.id)
-    kept = {cells[place].id for place in wanted}
-    ids = [exercise.id for exercise, _, _ in exercises(book)]
-    assert len(kept) < len(runner.code_cells(book)) - len(ids)
-    book.cells = [cell for cell in book.cells if cell.id in kept]
-    run = runner.execute(notebook, source=book, probes=probes)
+    probes, key = attempts(book, said), classroom.instructors(notebook)
+    wanted = classroom.needed(key.cells)
+    assert len(wanted) < len(runner.code_cells(key)), "nothing is left out"
+    key.cells = [cell for place, cell in enumerate(key.cells) if place in wanted]
+    run = runner.execute(notebook, source=key, probes=probes)
     assert run.error is None, run.error
+    ids = [exercise.id for exercise, _, _ in exercises(book)]
+    for _, check, _ in exercises(book):
+        assert runner.text_of(run.cell(check.id)).startswith("●"), f"{check.id}: the key is not right"
     lines = {name: runner.text_of(run.cell(name)) for name in probes}
     for name, line in lines.items():
         if name.endswith("-right"):
@@ -456,6 +458,8 @@ def test_what_was_graded_is_not_run_again_until_it_changes(quick_class, monkeypa
         classroom.grade([], root)
     assert (root / "report.md").read_text() == first and rows(root)["anna"][2] == "10 of 10"
     (root / "submitted" / "anna" / lesson.stem / lesson.name).write_text("no notebook")
+    classroom.grade(["10_cnn"], root)
+    assert rows(root)["anna"][2:6:3] == ["10 of 10", "graded; handed in anew since"]
     classroom.grade([], root)
     assert rows(root)["anna"][2] == "0 of 10", "the points of what was handed in before"
     assert rows(root)["anna"][5].startswith("not a notebook: NotJSONError")

@@ -233,7 +233,7 @@ class RunChecks(Execute):
     limit = Integer(900, help="seconds for a submission").tag(config=True)
     most = Integer(100_000, help="characters that a cell may print; the rest is dropped").tag(config=True)
     kept_environment = re.compile(
-        r"PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|TEMP|TMP|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT|USERPROFILE|APPDATA"
+        r"PATH|HOME|USER|USERNAME|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|TEMP|TMP|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT|USERPROFILE|APPDATA"
         r"|LOCALAPPDATA|PYTHONPATH|LD_LIBRARY_PATH|\w+_NUM_THREADS|NBGRADER_EXECUTION|MPLCONFIGDIR|VIRTUAL_ENV|CONDA_PREFIX",
         re.I,
     )
@@ -378,7 +378,7 @@ def settle(cell: NotebookNode) -> None:
 # The command ----------------------------------------------------------------------------------------------------
 
 
-def handed_in(root: Path, chosen: list[str]) -> Iterator[tuple[str, str, str]]:
+def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
     """Yield each submission as (student, lesson, fault), with a sentence where there is nothing to grade."""
     known = {path.stem for path in lessons([])}
     for folder in sorted((root / "submitted").iterdir()):
@@ -399,7 +399,7 @@ def handed_in(root: Path, chosen: list[str]) -> Iterator[tuple[str, str, str]]:
                 yield folder.name, "?", f"{entry.name} is not in a lesson's folder; wanted is {wanted}"
             elif entry.name not in known:
                 yield folder.name, entry.name, f"there is no lesson {entry.name}"
-            elif entry.name in chosen:
+            else:
                 file = entry / f"{entry.name}.ipynb"
                 others = ", ".join(sorted(other.name for other in entry.iterdir())) or "nothing"
                 fault = "" if file.is_file() else f"no {file.name} in the folder, but {others}"
@@ -505,7 +505,7 @@ def grade(names: list[str], root: Path = CLASS, again: bool = False, **settings:
     if not (root / "nbgrader_config.py").exists():
         raise SystemExit(f"There is no class in {root}; `make class` builds it.")
     (root / "submitted").mkdir(exist_ok=True)
-    found = list(handed_in(root, chosen))
+    found = list(handed_in(root))
     if not found:
         raise SystemExit(
             f"Nothing was handed in: {root / 'submitted'} holds nothing. Wanted is STUDENT/10_cnn/10_cnn.ipynb."
@@ -514,24 +514,24 @@ def grade(names: list[str], root: Path = CLASS, again: bool = False, **settings:
     told = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
     lines, faults = [], 0
     for number, (student, stem, fault) in enumerate(found, 1):
-        before, seconds, points = told.get(f"{student}/{stem}", {}), 0.0, {}
+        key, seconds, points = f"{student}/{stem}", 0.0, {}
         if not fault:
             of = fingerprint(root, stem, student)
-            if again or before.get("of") != of:
+            if stem in chosen and (again or told.get(key, {}).get("of") != of):
                 start = time.monotonic()
                 what = grade_one(root, api, stem, student)
-                before = {"of": of, "what": what, "seconds": round(time.monotonic() - start, 1)}
-                told[f"{student}/{stem}"] = before
+                told[key] = {"of": of, "what": what, "seconds": round(time.monotonic() - start, 1)}
                 memory.write_text(json.dumps(told, indent=1), encoding="utf-8")
-            fault, seconds, points = before["what"], before["seconds"], scores(api, stem, student)
+            before = told.get(key, {"of": of, "what": "not graded yet", "seconds": 0.0})
+            fault = before["what"] + "; handed in anew since" * (before["of"] != of)
+            seconds, points = before["seconds"], scores(api, stem, student)
         faults += not fault.startswith("graded")
         got, most = (sum(pair[k] for pair in points.values()) for k in (0, 1))
         total = f"{got:g} of {most:g}" if points else "none"
         each = ", ".join(f"{name.removesuffix('-check')} {got:g}" for name, (got, _) in points.items())
         line = (student, stem, total, each, f"{seconds:.1f}", fault)
         lines.append("| " + " | ".join(text.replace("|", "/") for text in line) + " |")
-        summary = f"{student}, {stem}: {total} points, {seconds:.0f} s, {fault}"
-        print(f"{number}/{len(found)} {summary}", flush=True)
+        print(f"{number}/{len(found)} {student}, {stem}: {total} points, {seconds:.0f} s, {fault}", flush=True)
     head = "| student | lesson | points | each | seconds | what happened |\n|---|---|---|---|---|---|"
     (root / "report.md").write_text("\n".join(["# What was handed in", "", head, *lines, ""]), encoding="utf-8")
     with gradebook(api) as book:
