@@ -206,6 +206,11 @@ def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Sub
         ),
         "will-not-stop": Submission(set(), [body(lesson, first, stubborn)], f"graded; time ran out in cell {check}$"),
         "leaves": Submission(set(), [answer(first, "exit()")], f"graded; cell {check} raised NameError"),
+        "odd-cells": Submission(
+            set(),
+            said="not a notebook|could not be graded; .*nbgrader.log says why",
+            raw=b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}',
+        ),
         "no-notebook": Submission(set(), said="not a notebook: ValidationError", raw=b'{"a": 1}'),
     }
 
@@ -282,7 +287,7 @@ def test_round_trip(notebook, tmp_path, capsys, monkeypatch, record_property):
     assert totals == {student: POINTS * len(submission.right) for student, submission in submissions.items()}
     assert len(capsys.readouterr().out.splitlines()) < len(submissions) + 10, "a line a submission, and few others"
 
-    run = [float(report[student][4]) for student in submissions if not report[student][5].startswith("not a")]
+    run = [float(report[student][4]) for student in submissions if report[student][5].startswith("graded")]
     quick = float(report["all-right"][4])
     record_property(
         "figure",
