@@ -13,7 +13,7 @@ from tests.runner import KERNEL_ENVIRONMENT, ROOT, code_cells, notebooks, read
 
 os.environ.update(KERNEL_ENVIRONMENT)  # before anything imports torch; kernels inherit it
 os.environ.setdefault("COURSE_STRICT", "1")
-LONGEST_FIRST = ("lessons", "nbval", "teeth", "browser", "commands", "lanes", "unit")
+LONGEST_FIRST = ("lessons", "nbval", "classroom", "teeth", "browser", "slides", "site", "commands", "lanes", "unit")
 
 
 def pytest_generate_tests(metafunc):
@@ -63,7 +63,7 @@ class KeepTogether(LoadScopeScheduling):
         shared = re.search(r"::test_(?:second_seed|widgets|exercises|breakage_is_noticed)\[(\w+)", nodeid)
         if shared:
             return f"{name} {shared[1]}"
-        return nodeid if name in ("lessons", "browser") else nodeid.split("::")[0]
+        return nodeid if name in ("lessons", "browser", "classroom") else nodeid.split("::")[0]
 
 
 def pytest_xdist_make_scheduler(config, log):
