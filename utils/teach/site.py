@@ -50,9 +50,11 @@ SETTINGS = {
     "html_show_search_summary": False,  # a summary is fetched, which a browser refuses to a page from the file system
     "mathjax_path": "mathjax/tex-svg.js",  # svg: from the file system some browsers refuse to load fonts
     "mathjax3_config": {"options": {"enableMenu": False}},  # with its menu every formula is a stop of the tab key
+    "html_context": {"default_mode": "auto"},  # light or dark as the reader's system is; a button changes it
     "html_theme": "pydata_sphinx_theme",
     "html_sidebars": {"**": ["course-contents"]},
     "html_theme_options": {
+        "article_header_start": [],
         "navbar_center": [],
         "navbar_end": ["theme-switcher"],
         "secondary_sidebar_items": ["page-toc"],
@@ -130,12 +132,12 @@ def document(text: str, root: Path, staged: Path, pages: set[str]) -> str:
 
 def contents(books: dict[str, NotebookNode], guides: list[str]) -> tuple[str, str]:
     """Return the course map as Markdown: what a reader sees, and the hidden trees behind the side bar."""
-    shown, hidden = ["## The lessons"], []
+    shown, hidden = ["## The course"], []
     for digit, part in enumerate(PARTS):
         names = [name for name in books if name[0] == str(digit)]
         if not names:
             continue
-        shown.append(f"### {digit} {part}")
+        shown.append(f"### {part}")
         entries = []
         for name in names:
             title, question = opening(books[name], name)
@@ -211,7 +213,7 @@ def build(root: Path = ROOT, out: Path = ROOT / "build" / "site") -> int:
         (made / "_static" / "mathjax").mkdir()
         (made / "_static" / "mathjax" / "tex-svg.js").write_bytes(mathjax.read_bytes())
         shutil.rmtree(out, ignore_errors=True)
-        shutil.copytree(made, out, ignore=shutil.ignore_patterns(".buildinfo", "objects.inv"))
+        shutil.copytree(made, out, ignore=shutil.ignore_patterns("_sources", ".buildinfo", "objects.inv", "webpack-macros.html"))
     return pages
 
 
