@@ -78,12 +78,12 @@ def lesson(book: NotebookNode, name: str) -> NotebookNode:
     Errors: Unfit for a notebook without outputs, and for a picture without alternative text.
     """
     book = nbformat.from_dict(book)
+    text = nbformat.v4.new_markdown_cell
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     if not any(cell.execution_count for cell in code):
         raise Unfit(f"{name} holds no outputs; execute it first: make run NB={name}")
     cells = []
     for cell in book.cells:
-        cells.append(cell)
         pictures = [output for output in cell.get("outputs", ()) if "image/png" in output.get("data", ())]
         if len(pictures) > 1:
             raise Unfit(f"{name}, cell {cell.id}: {len(pictures)} pictures in one cell; show one in each.")
@@ -92,14 +92,15 @@ def lesson(book: NotebookNode, name: str) -> NotebookNode:
             if not alt:
                 raise Unfit(f"{name}, cell {cell.id}: a picture without alternative text; show it with plot.show.")
             cell.metadata["mystnb"] = {"image": {"alt": alt}}
-            if output.data.get("text/plain", "").startswith("<explorer: "):
-                cells.append(nbformat.v4.new_markdown_cell(STILL.format(name=name)))
-        tags = cell.metadata.get("tags", [])
-        for tag in {"check", "solution"} & set(tags):
-            answers = re.search(r"^def (?:check|solution)_(\w+)", cell.source, re.MULTILINE)
-            prompt = f"{tag.capitalize()}: {answers[1].replace('_', ' ')}" if answers else tag.capitalize()
-            cell.metadata["mystnb"] = {"code_prompt_show": prompt, "code_prompt_hide": prompt}
-            cell.metadata["tags"] = [*tags, "hide-cell"]
+        folds = [tag for tag in ("check", "solution") if tag in cell.metadata.get("tags", ())]
+        if folds:
+            of = re.search(rf"^def {folds[0]}_(\w+)", cell.source, re.MULTILINE)
+            summary = f"{folds[0].capitalize()}: {of[1].replace('_', ' ')}" if of else folds[0].capitalize()
+            cells += [text(f'<details class="folded"><summary>{summary}</summary>'), cell, text("</details>")]
+        else:
+            cells.append(cell)
+        if any(output.data.get("text/plain", "").startswith("<explorer: ") for output in pictures):
+            cells.append(text(STILL.format(name=name)))
     book.cells = cells
     return book
 

@@ -1,9 +1,14 @@
-// A formula that is wider than its place can be scrolled with the keyboard, as the theme does for code and outputs.
-function reach() {
-  for (const place of document.querySelectorAll("div.math")) {
-    if (place.scrollWidth > place.clientWidth) place.tabIndex = 0;
-    else place.removeAttribute("tabindex");
+// A formula that is wider than its place scrolls in a line of its own, which the keyboard reaches.
+// (The theme does the same for code and outputs.)
+function fit() {
+  for (const formula of document.querySelectorAll(".bd-article .math")) {
+    formula.classList.remove("wide");
+    const drawn = formula.querySelector("mjx-container > svg");
+    const wide = drawn && drawn.getBoundingClientRect().width > formula.closest("section, article").clientWidth;
+    formula.classList.toggle("wide", wide);
+    if (wide) formula.tabIndex = 0;
+    else formula.removeAttribute("tabindex");
   }
 }
-window.addEventListener("load", () => window.MathJax?.startup?.promise.then(reach));
-window.addEventListener("resize", reach);
+window.addEventListener("load", () => window.MathJax?.startup?.promise.then(fit));
+window.addEventListener("resize", fit);
