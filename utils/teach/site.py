@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -30,7 +31,9 @@ PARTS = (
 )  # the first digit of a notebook's name is the place of its part
 GUIDES = {"TEACHING.md": "For instructors", "CONTRIBUTING.md": "For contributors"}
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp"}
+HINT = re.compile(r"<details>\s*(<summary>.*?</summary>)(.*?)</details>", re.DOTALL)  # apart, its text is Markdown
 STILL = "{{.still}}\nA still picture. Its controls live in the notebook: `make lab`, then `{name}`."
+UNUSED = ("_sources", ".buildinfo", "objects.inv", "webpack-macros.html")  # what Sphinx writes and no page needs
 
 SETTINGS = {
     "project": "Deep Learning by Hand",
@@ -66,7 +69,7 @@ SETTINGS = {
 }
 
 
-class Unfit(Exception):
+class UnfitError(Exception):
     """What is to be shown cannot be shown as it is; the message says why."""
 
 
@@ -75,23 +78,25 @@ def lesson(book: NotebookNode, name: str) -> NotebookNode:
 
     Pictures get their stored alternative text, checks and solutions are folded, explorers say that they are stills.
 
-    Errors: Unfit for a notebook without outputs, and for a picture without alternative text.
+    Errors: UnfitError for a notebook without outputs, and for a picture without alternative text.
     """
     book = nbformat.from_dict(book)
     text = nbformat.v4.new_markdown_cell
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     if not any(cell.execution_count for cell in code):
-        raise Unfit(f"{name} holds no outputs; execute it first: make run NB={name}")
+        raise UnfitError(f"{name} holds no outputs; execute it first: make run NB={name}")
     cells = []
     for cell in book.cells:
         pictures = [output for output in cell.get("outputs", ()) if "image/png" in output.get("data", ())]
         if len(pictures) > 1:
-            raise Unfit(f"{name}, cell {cell.id}: {len(pictures)} pictures in one cell; show one in each.")
+            raise UnfitError(f"{name}, cell {cell.id}: {len(pictures)} pictures in one cell; show one in each.")
         for output in pictures:
             alt = output.metadata.get("image/png", {}).get("alt", "").strip()
             if not alt:
-                raise Unfit(f"{name}, cell {cell.id}: a picture without alternative text; show it with plot.show.")
+                raise UnfitError(f"{name}, cell {cell.id}: a picture without alternative text; show it with plot.show.")
             cell.metadata["mystnb"] = {"image": {"alt": alt}}
+        if cell.cell_type == "markdown":
+            cell.source = HINT.sub(r'<details class="folded">\1\n\n\2\n\n</details>', cell.source)
         folds = [tag for tag in ("check", "solution") if tag in cell.metadata.get("tags", ())]
         if folds:
             of = re.search(rf"^def {folds[0]}_(\w+)", cell.source, re.MULTILINE)
@@ -154,7 +159,7 @@ def opening(book: NotebookNode, name: str) -> tuple[str, str]:
     """Return a lesson's title and its question, the first and the second paragraph of its first cell."""
     paragraphs = book.cells[0].source.split("\n\n")
     if not paragraphs[0].startswith("# "):
-        raise Unfit(f"{name} must begin with a cell of text whose first line is its title, as in: # Attention")
+        raise UnfitError(f"{name} must begin with a cell of text whose first line is its title, as in: # Attention")
     question = paragraphs[1] if len(paragraphs) > 1 else ""
     question = re.sub(r"\*\*The question\.\*\*\s*|\*\*", "", question)
     return paragraphs[0].removeprefix("# ").strip(), " ".join(question.split())
@@ -169,7 +174,7 @@ def stage(root: Path, folder: Path) -> int:
     """Write what Sphinx is to read into a folder, laid out as the project is; return the number of pages."""
     paths = sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not paths:
-        raise Unfit(f"No notebook was found in {root / 'notebooks'}; their names begin with two digits and _.")
+        raise UnfitError(f"No notebook was found in {root / 'notebooks'}; their names begin with two digits and _.")
     books = {path.stem: nbformat.read(path, as_version=4) for path in paths}
     guides = [name for name in GUIDES if (root / name).is_file()]
     pages = {f"notebooks/{name}.ipynb" for name in books} | set(guides)
@@ -191,30 +196,33 @@ def build(root: Path = ROOT, out: Path = ROOT / "build" / "site") -> int:
 
     `out` is replaced only when all went well. Every warning of Sphinx is an error.
 
-    Errors: Unfit for notebooks that cannot be shown, and with Sphinx's words for a link that leads nowhere.
+    Errors: UnfitError for notebooks that cannot be shown, and with Sphinx's words for a link that leads nowhere.
     """
     with tempfile.TemporaryDirectory() as temporary:
         staged, made = Path(temporary, "source"), Path(temporary, "made", "site")
         pages = stage(root, staged)
         warnings = io.StringIO()
-        app = Sphinx(
-            srcdir=staged,
-            confdir=None,
-            outdir=made,
-            doctreedir=Path(temporary, "doctrees"),
-            buildername="html",
-            confoverrides=SETTINGS,
-            status=None,
-            warning=warnings,
-        )
-        app.build()
-        if warnings.getvalue():
-            raise Unfit(f"Sphinx complained; nothing was built.\n{warnings.getvalue()}")
+        with patch_docutils(), docutils_namespace():
+            Sphinx(
+                srcdir=staged,
+                confdir=None,
+                outdir=made,
+                doctreedir=Path(temporary, "doctrees"),
+                buildername="html",
+                confoverrides=SETTINGS,
+                status=None,
+                warning=warnings,
+            ).build()
+        complaints = re.sub(r"\x1b\[[0-9;]*m", "", warnings.getvalue()).replace(f"{staged}/", "").strip()
+        if complaints:
+            raise UnfitError(f"Sphinx complained, so nothing was built.\n{complaints}")
         mathjax = resources.files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"
         (made / "_static" / "mathjax").mkdir()
         (made / "_static" / "mathjax" / "tex-svg.js").write_bytes(mathjax.read_bytes())
         shutil.rmtree(out, ignore_errors=True)
-        shutil.copytree(made, out, ignore=shutil.ignore_patterns("_sources", ".buildinfo", "objects.inv", "webpack-macros.html"))
+        shutil.copytree(
+            made, out, ignore=shutil.ignore_patterns("_sources", ".buildinfo", "objects.inv", "webpack-macros.html")
+        )
     return pages
 
 
@@ -223,7 +231,7 @@ def main() -> int:
     argparse.ArgumentParser(prog="python -m utils.teach.site", description=__doc__).parse_args()
     try:
         pages = build()
-    except Unfit as fault:
+    except UnfitError as fault:
         print(fault, file=sys.stderr)
         return 1
     print(f"{pages} pages. Open build/site/index.html in a browser, or copy build/site to any web server.")
