@@ -1,5 +1,5 @@
 // A formula that is wider than its place scrolls in a line of its own, which the keyboard reaches.
-// (The theme does the same for code and outputs.)
+// The theme does the same for code and outputs, when the window changes its size; what is unfolded has none before.
 function fit() {
   for (const formula of document.querySelectorAll(".bd-article .math")) {
     formula.classList.remove("wide");
@@ -12,3 +12,4 @@ function fit() {
 }
 window.addEventListener("load", () => window.MathJax?.startup?.promise.then(fit));
 window.addEventListener("resize", fit);
+document.addEventListener("toggle", () => window.dispatchEvent(new Event("resize")), true);
