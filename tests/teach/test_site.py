@@ -165,7 +165,7 @@ def barriers(page):
 
 
 def missed_by_keyboard(page):
-    """Press Tab through the whole page and back out of it; return what was not reached, not marked or not in sight."""
+    """Press Tab through the whole page; return what was not reached, not marked or not in sight."""
     page.add_style_tag(content="* { transition: none !important }")  # what takes the focus is looked at once, at rest
     stops = page.evaluate(REACHABLE)
     for _ in range(stops + 5):

@@ -44,6 +44,7 @@ SETTINGS = {
     "myst_enable_extensions": ["amsmath", "attrs_block", "dollarmath", "html_image"],
     "myst_heading_anchors": 4,
     "language": "en",
+    "highlight_language": "none",  # of a block that names no language, such as commands
     "templates_path": [str(HERE / "templates")],
     "html_static_path": [str(HERE / "static")],
     "html_css_files": ["course.css"],
@@ -58,6 +59,7 @@ SETTINGS = {
     "html_sidebars": {"**": ["course-contents"]},
     "html_theme_options": {
         "article_header_start": [],
+        "back_to_top_button": False,  # it hides what is under it
         "navbar_center": [],
         "navbar_end": ["theme-switcher"],
         "secondary_sidebar_items": ["page-toc"],
@@ -219,6 +221,7 @@ def build(root: Path = ROOT, out: Path = ROOT / "build" / "site") -> int:
         mathjax = resources.files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"
         (made / "_static" / "mathjax").mkdir()
         (made / "_static" / "mathjax" / "tex-svg.js").write_bytes(mathjax.read_bytes())
+        (made / ".nojekyll").touch()  # else GitHub Pages leaves out the folders that begin with _
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(
             made, out, ignore=shutil.ignore_patterns("_sources", ".buildinfo", "objects.inv", "webpack-macros.html")
