@@ -445,7 +445,7 @@ def test_a_small_course_is_built_with_its_picture_and_replaces_the_old_site(tmp_
     book = nbformat.v4.new_notebook(cells=[text, code], metadata=start.metadata)
     nbformat.write(book, course / "notebooks" / "70_zero.ipynb")
     (course / "pictures" / "a.png").write_bytes(picture)
-    (course / "TEACHING.md").write_text("# Teaching\n\nBack to the [README](README.md).\n")
+    (course / "TEACHING.md").write_text("# Teaching\n\nBack to the [README](README.md), by `[a](b.md)`.\n")
     (course / "README.md").write_text(
         '# Course\n\n![A picture](pictures/a.png) and <img src="pictures/a.png" alt="Again">\n\n'
         "[data](data/) and [guide](TEACHING.md) and [70](notebooks/70_zero.ipynb).\n\n## Two\n\nWords.\n"
@@ -456,4 +456,5 @@ def test_a_small_course_is_built_with_its_picture_and_replaces_the_old_site(tmp_
     assert 'alt="A picture"' in index and 'alt="Again"' in index
     assert 'href="TEACHING.html"' in index and 'href="notebooks/70_zero.html"' in index
     assert "Responsible learning" in index and "Why?" in index and "data/" not in index
-    assert 'href="index.html"' in (out / "TEACHING.html").read_text(encoding="utf-8")
+    guide = (out / "TEACHING.html").read_text(encoding="utf-8")
+    assert 'href="index.html"' in guide and "[a](b.md)" in guide

@@ -32,6 +32,7 @@ PARTS = (
 GUIDES = {"TEACHING.md": "For instructors", "CONTRIBUTING.md": "For contributors"}
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp"}
 HINT = re.compile(r"<details>\s*(<summary>.*?</summary>)(.*?)</details>", re.DOTALL)  # apart, its text is Markdown
+LINK = re.compile(r"```.*?```|`[^`\n]*`|(!?)\[([^\]]*)\]\(([^)\s]+)\)", re.DOTALL)  # code too, so as to pass over it
 STILL = "{{.still}}\nA still picture. Its controls live in the notebook: `make lab`, then `{name}`."
 UNUSED = ("_sources", ".buildinfo", "objects.inv", "webpack-macros.html")  # what Sphinx writes and no page needs
 
@@ -119,6 +120,8 @@ def document(text: str, root: Path, staged: Path, pages: set[str]) -> str:
     """
 
     def link(match: re.Match[str]) -> str:
+        if match[3] is None:  # code
+            return match[0]
         shown, target = match[2], match[3].split("#")[0]
         if not target or "://" in target or target.startswith("mailto:") or target in pages:
             return match[0]
@@ -135,7 +138,7 @@ def document(text: str, root: Path, staged: Path, pages: set[str]) -> str:
 
     for source in re.findall(r"<img[^>]*\ssrc=\"([^\"]+)\"", text):
         copy_picture(source)
-    return re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", link, text)
+    return LINK.sub(link, text)
 
 
 def contents(books: dict[str, NotebookNode], guides: list[str]) -> tuple[str, str]:
