@@ -40,6 +40,19 @@ def frozen(digits):
     return judge.Judge(*digits)
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Start the browser once for all tests of a file; its event loop would be in the way of other files' kernels."""
+    from playwright.sync_api import sync_playwright
+
+    from tests import chromium
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium.CHROMIUM, args=chromium.FLAGS)
+        yield started
+        started.close()
+
+
 def lane(nodeid: str) -> str:
     """Name the lane that a test belongs to."""
     path = Path(nodeid.split("::")[0])

@@ -20,26 +20,15 @@ from collections import defaultdict
 
 import nbformat
 import pytest
-from playwright.sync_api import TimeoutError, expect, sync_playwright
+from playwright.sync_api import TimeoutError, expect
 
-from tests import runner
+from tests import chromium, runner
 from tests.notebooks.test_lessons import exercises, said_of, student_function
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SHOTS = runner.BUILD / "screenshots"
 RUN_TIMEOUT = 300_000  # milliseconds
 GOAL = 100  # milliseconds from a key press to the changed picture; reported, since a busy machine is slower
 OPENED = runner.notebooks() if os.environ.get("COURSE_BROWSER") == "all" else runner.notebooks()[:3]
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; on Debian: apt install chromium")
+pytestmark = chromium.needed
 
 
 def as_committed(folder):
@@ -85,14 +74,6 @@ def lab(tmp_path_factory):
                 server.kill()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def page(browser, lab):
     """Open a page of its own, which remembers what its console complained of; at its end its kernels end too."""
@@ -121,8 +102,8 @@ def open_notebook(page, address, name):
 
 def photograph(seen, name):
     """Keep what a page or a part of it shows."""
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    seen.screenshot(path=SHOTS / f"{name}.png")
+    chromium.SHOTS.mkdir(parents=True, exist_ok=True)
+    seen.screenshot(path=chromium.SHOTS / f"{name}.png")
 
 
 def run_all(page, folder, name):

@@ -12,14 +12,13 @@ from urllib.parse import urljoin
 import nbformat
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from tests import runner
-from tests.notebooks.test_browser import CHROMIUM, FLAGS
+from tests import chromium, runner
 from utils.teach import site
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; on Debian: apt install chromium"),
+    chromium.needed,
     pytest.mark.filterwarnings("ignore:.*MystReferenceResolver.app:PendingDeprecationWarning"),  # not ours
 ]
 LESSONS = {f"notebooks/{path.stem}": path for path in runner.notebooks()}
@@ -105,14 +104,6 @@ def built(tmp_path_factory):
     start = time.perf_counter()
     pages = site.build(out=out)
     return out, pages, time.perf_counter() - start
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

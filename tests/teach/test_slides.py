@@ -6,7 +6,6 @@ the notebook's file.
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,27 +15,17 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tests import runner
-from tests.notebooks.test_browser import CHROMIUM, FLAGS, SHOTS
+from tests import chromium, runner
 from utils.teach import slides
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; on Debian: apt install chromium")
+pytestmark = chromium.needed
 
 SMALLEST_TEXT = 16.9  # pixels of 720; the deck's floor is 17
 SMALLEST_PICTURE = 1.0  # times the stored size, at which the figures' own text was designed
 READY = "document.body?.dataset.ready !== undefined"
 
 MEASURE = Path(__file__).with_name("measure_slide.js").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -314,8 +303,8 @@ def test_live_explorers_answer_and_the_deck_is_the_same(presented, decks, page, 
                 page.keyboard.press(key)
                 page.wait_for_function("([i, src]) => i.src !== src", arg=[picture.element_handle(), before])
             assert page.evaluate("Reveal.getIndices()") == place, "the keys moved the slider, not the slide"
-            SHOTS.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=SHOTS / "live.png")
+            chromium.SHOTS.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=chromium.SHOTS / "live.png")
             page.keyboard.press("Escape")  # gives the keys back to the slides
             moved = True
     assert moved and page.evaluate("Reveal.isLastSlide()")
@@ -339,4 +328,3 @@ def test_prints_to_pdf(decks, page, tmp_path):
     pages = page.locator(".pdf-page").count()
     assert pages == page.evaluate("Reveal.getTotalSlides()")
     assert page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n") >= pages
-    assert shutil.which(CHROMIUM)

@@ -34,7 +34,8 @@ from sqlalchemy.exc import SAWarning
 from traitlets import Integer
 from traitlets.config import PyFileConfigLoader
 
-ROOT = Path(__file__).resolve().parents[2]
+from utils.teach import ROOT, lessons
+
 CLASS = ROOT / "build" / "class"
 POINTS = 10  # of each exercise
 WEIGHTS: dict[str, dict[str, float]] = {}  # where one is to count differently: {"10_cnn": {"gradient-check": 20}}
@@ -61,16 +62,6 @@ are not in this copy. Hand it in under the name it has."""
 
 
 # What is handed out ---------------------------------------------------------------------------------------------
-
-
-def lessons(names: list[str]) -> list[Path]:
-    """Return the notebooks of these names, or all of them; an unknown name ends the command and lists the known."""
-    known = {path.stem: path for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
-    stems = [Path(name).stem for name in names]
-    unknown = [stem for stem in stems if stem not in known]
-    if unknown:
-        raise SystemExit(f"There is no lesson {', '.join(unknown)}; there are {', '.join(known)}.")
-    return [known[stem] for stem in stems] or list(known.values())
 
 
 def instructors(path: Path) -> NotebookNode:
@@ -381,7 +372,7 @@ def settle(cell: NotebookNode) -> None:
 
 def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
     """Yield each submission as (student, lesson, fault), with a sentence where there is nothing to grade."""
-    known = {path.stem for path in lessons([])}
+    known = {path.stem for path in lessons()}
     for folder in sorted((root / "submitted").iterdir()):
         if folder.name.startswith("."):
             continue

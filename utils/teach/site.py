@@ -17,7 +17,8 @@ from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-ROOT = Path(__file__).resolve().parents[2]
+from utils.teach import ROOT
+
 HERE = Path(__file__).resolve().parent
 PARTS = (
     "Foundations",
@@ -226,9 +227,7 @@ def build(root: Path = ROOT, out: Path = ROOT / "build" / "site") -> int:
         (made / "_static" / "mathjax" / "tex-svg.js").write_bytes(mathjax.read_bytes())
         (made / ".nojekyll").touch()  # else GitHub Pages leaves out the folders that begin with _
         shutil.rmtree(out, ignore_errors=True)
-        shutil.copytree(
-            made, out, ignore=shutil.ignore_patterns("_sources", ".buildinfo", "objects.inv", "webpack-macros.html")
-        )
+        shutil.copytree(made, out, ignore=shutil.ignore_patterns(*UNUSED))
     return pages
 
 

@@ -15,24 +15,11 @@ from pathlib import Path
 from nbconvert import SlidesExporter
 from traitlets.config import Config
 
-ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = ROOT / "notebooks"
+from utils.teach import ROOT, lessons
+
 SLIDES = ROOT / "build" / "slides"
 TEMPLATES = Path(__file__).with_name("templates")
 DECK = TEMPLATES / "nbconvert" / "templates" / "deck"
-
-
-def find(names: Iterable[str]) -> list[Path]:
-    """Find notebooks by name, with or without `.ipynb`; without names all of them.
-
-    Errors: ValueError that lists the notebooks there are.
-    """
-    there = {path.stem: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
-    names = [Path(name).stem for name in names]
-    unknown = [name for name in names if name not in there]
-    if unknown:
-        raise ValueError(f"There is no notebook {', '.join(unknown)}; there are {', '.join(there)}.")
-    return [there[name] for name in names] or list(there.values())
 
 
 def lay_assets(folder: Path) -> None:
@@ -105,11 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     live.add_argument("name", metavar="NB")
     live.add_argument("voila", nargs=argparse.REMAINDER, help="options for Voilà, such as --no-browser --port=8900")
     given = parser.parse_args(arguments)
-    try:
-        found = find(given.names if given.command == "build" else [given.name])
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
+    found = lessons(given.names if given.command == "build" else [given.name])
     if given.command == "present":
         present(found[0], *given.voila)
     else:
