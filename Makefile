@@ -62,8 +62,8 @@ bench: .venv/test  ## seconds, memory and redraw time of each notebook alone; th
 figures: .venv/test  ## write every stored picture to build/figures
 	$(RUN) figures $(NB)
 
-test-browser: .venv/test  ## every notebook in a real browser
-	COURSE_BROWSER=all $(PYTEST) tests/notebooks/test_browser.py
+test-browser: .venv/test  ## every notebook, site page and slide in a real browser
+	COURSE_BROWSER=all $(PYTEST) tests/notebooks/test_browser.py tests/teach/test_slides.py tests/teach/test_site.py
 
 clean:  ## remove what these commands made
 	rm -rf .venv build

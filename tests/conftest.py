@@ -76,7 +76,7 @@ class KeepTogether(LoadScopeScheduling):
         shared = re.search(r"::test_(?:second_seed|widgets|exercises|breakage_is_noticed)\[(\w+)", nodeid)
         if shared:
             return f"{name} {shared[1]}"
-        return nodeid if name in ("lessons", "browser", "classroom") else nodeid.split("::")[0]
+        return nodeid if name in ("lessons", "browser", "classroom", "slides") else nodeid.split("::")[0]
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -60,12 +60,12 @@ def test_the_workflow_is_valid():
     assert shown.returncode == 0, shown.stdout + shown.stderr
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "TEACHING.md", "CONTRIBUTING.md"])
 def test_every_command_of_the_documents_exists(document):
     text = (runner.ROOT / document).read_text(encoding="utf-8")
     makefile = (runner.ROOT / "Makefile").read_text(encoding="utf-8")
     named = set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.M))
-    assert {"lab", "test"} <= named
+    assert named
     for name in named:
         assert re.search(rf"^{name}:", makefile, re.M), f"{document} names `make {name}`"
 
@@ -83,6 +83,12 @@ def test_the_readme_names_every_folder():
     readme = (runner.ROOT / "README.md").read_text(encoding="utf-8")
     for folder in ("notebooks", "utils", "data", "tests"):
         assert f"`{folder}/`" in readme
+
+
+def test_the_readme_leads_to_every_lesson():
+    readme = (runner.ROOT / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"^\| \[(\w+)\]\(notebooks/(\w+)\.ipynb\) \| .+\? \|$", readme, re.M)
+    assert linked == [(path.stem, path.stem) for path in runner.notebooks()]
 
 
 def make_lab(folder, python):

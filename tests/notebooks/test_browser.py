@@ -27,7 +27,6 @@ from tests.notebooks.test_lessons import exercises, said_of, student_function
 
 RUN_TIMEOUT = 300_000  # milliseconds
 GOAL = 100  # milliseconds from a key press to the changed picture; reported, since a busy machine is slower
-OPENED = runner.notebooks() if os.environ.get("COURSE_BROWSER") == "all" else runner.notebooks()[:3]
 pytestmark = chromium.needed
 
 
@@ -351,7 +350,7 @@ def in_words(milliseconds):
     return text + (f"; longest where over: {', '.join(slow)}" if slow else "")
 
 
-@pytest.mark.parametrize("path", OPENED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", chromium.OPENED, ids=lambda path: path.stem)
 def test_runs_whole_answers_the_keyboard_and_an_exercise(path, lab, page, record_property):
     folder, address = lab
     name = path.stem

@@ -142,33 +142,24 @@ def document(text: str, root: Path, staged: Path, pages: set[str]) -> str:
     return LINK.sub(link, text)
 
 
-def contents(books: dict[str, NotebookNode], guides: list[str]) -> tuple[str, str]:
-    """Return the course map as Markdown: what a reader sees, and the hidden trees behind the side bar."""
-    shown, hidden = ["## The course"], []
+def contents(books: dict[str, NotebookNode], guides: list[str]) -> str:
+    """Return the trees behind the side bar: the lessons by parts of the course, and the guides."""
+    trees = []
     for digit, part in enumerate(PARTS):
         names = [name for name in books if name[0] == str(digit)]
-        if not names:
-            continue
-        shown.append(f"### {part}")
-        entries = []
-        for name in names:
-            title, question = opening(books[name], name)
-            shown.append(f"- [**{name[:2]}** {title}](notebooks/{name}.ipynb)  \n  {question}")
-            entries.append(f"{name[:2]} {title.split(':')[0]} <notebooks/{name}>")
-        hidden.append(tree(f"{digit} {part}", entries))
+        if names:
+            trees.append(tree(f"{digit} {part}", [f"{n[:2]} {title(books[n], n)} <notebooks/{n}>" for n in names]))
     if guides:
-        hidden.append(tree("Guides", [f"{GUIDES[name]} <{name.removesuffix('.md')}>" for name in guides]))
-    return "\n\n".join(shown), "\n\n".join(hidden)
+        trees.append(tree("Guides", [f"{GUIDES[name]} <{name.removesuffix('.md')}>" for name in guides]))
+    return "\n\n".join(trees)
 
 
-def opening(book: NotebookNode, name: str) -> tuple[str, str]:
-    """Return a lesson's title and its question, the first and the second paragraph of its first cell."""
-    paragraphs = book.cells[0].source.split("\n\n")
-    if not paragraphs[0].startswith("# "):
+def title(book: NotebookNode, name: str) -> str:
+    """Return a lesson's title up to its colon, from the first line of its first cell."""
+    line = book.cells[0].source.split("\n")[0]
+    if not line.startswith("# "):
         raise UnfitError(f"{name} must begin with a cell of text whose first line is its title, as in: # Attention")
-    question = paragraphs[1] if len(paragraphs) > 1 else ""
-    question = re.sub(r"\*\*The question\.\*\*\s*|\*\*", "", question)
-    return paragraphs[0].removeprefix("# ").strip(), " ".join(question.split())
+    return line.removeprefix("# ").split(":")[0].strip()
 
 
 def tree(caption: str, entries: list[str]) -> str:
@@ -191,9 +182,7 @@ def stage(root: Path, folder: Path) -> int:
         text = (root / name).read_text(encoding="utf-8")
         (folder / name).write_text(document(text, root, folder, pages), encoding="utf-8")
     readme = document((root / "README.md").read_text(encoding="utf-8"), root, folder, pages)
-    intro, *rest = re.split(r"^(?=## )", readme, maxsplit=1, flags=re.MULTILINE)
-    shown, hidden = contents(books, guides)
-    (folder / "index.md").write_text("\n\n".join([intro, shown, *rest, hidden]), encoding="utf-8")
+    (folder / "index.md").write_text(f"{readme}\n\n{contents(books, guides)}\n", encoding="utf-8")
     return len(pages) + 1
 
 
