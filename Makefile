@@ -10,9 +10,9 @@ RUN := $(BIN)/python -m tests.commands
 PYTEST := $(BIN)/python tests/offline.py $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
 	--nbval-cell-timeout=300 -p no:cacheprovider -n $(WORKERS) --dist loadscope --no-loadscope-reorder -q -rs
 
-quick test test-browser run seeds bench: export OMP_NUM_THREADS = 1
+quick test test-browser run seeds bench present grade: export OMP_NUM_THREADS = 1
 
-.PHONY: help lab test quick run seeds bench figures test-browser clean
+.PHONY: help lab test slides present class grade site new quick run seeds bench figures test-browser clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -24,6 +24,26 @@ test: .venv/test  ## prove it: every lane, with the network cut
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check utils tests
 	$(PYTEST) tests notebooks
+
+slides: .venv/teach  ## reveal.js decks of all lessons (or NB=10_cnn) into build/slides
+	$(BIN)/python -m utils.teach.slides build $(NB)
+
+present: .venv/teach  ## a deck with a running kernel: make present NB=10_cnn
+	@test -n "$(NB)" || { echo "Say which notebook, as in: make present NB=10_cnn"; exit 2; }
+	$(BIN)/python -m utils.teach.slides present $(NB)
+
+class: .venv/teach  ## an nbgrader course of all lessons (or NB=10_cnn) into build/class
+	$(BIN)/python -m utils.teach.classroom build $(NB)
+
+grade: .venv/teach  ## grade what was handed in under build/class/submitted
+	$(BIN)/python -m utils.teach.classroom grade $(NB)
+
+site: .venv/teach  ## the course as static pages into build/site
+	$(BIN)/python -m utils.teach.site
+
+new: .venv/test  ## begin a lesson from the template: make new NB=22_transformers
+	@test -n "$(NB)" || { echo "Say how it is to be called, as in: make new NB=22_transformers"; exit 2; }
+	$(RUN) new $(NB)
 
 quick: .venv/test  ## a writer's inner loop, as in NB=10_cnn: form, defaults, second seed, widgets, exercises, other knobs
 	@test -n "$(NB)" || { echo "Say which notebook, as in: make quick NB=10_cnn"; exit 2; }
@@ -42,8 +62,8 @@ bench: .venv/test  ## seconds, memory and redraw time of each notebook alone; th
 figures: .venv/test  ## write every stored picture to build/figures
 	$(RUN) figures $(NB)
 
-test-browser: .venv/test  ## every notebook in a real browser
-	COURSE_BROWSER=all $(PYTEST) tests/notebooks/test_browser.py
+test-browser: .venv/test  ## every notebook, site page and slide in a real browser
+	COURSE_BROWSER=all $(PYTEST) tests/notebooks/test_browser.py tests/teach/test_slides.py tests/teach/test_site.py
 
 clean:  ## remove what these commands made
 	rm -rf .venv build
@@ -56,12 +76,16 @@ clean:  ## remove what these commands made
 		echo "'$(PYTHON)' lacks the module venv. On Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 
-# The lock holds exact versions, used as constraints; the two stamps let a second call start at once.
+# The lock holds exact versions, used as constraints; the stamps let a second call start at once.
 .venv/lab: .venv/pyvenv.cfg pyproject.toml requirements.lock
 	$(PIP) --editable .
 	$(BIN)/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" 2>/dev/null
 	touch $@
 
-.venv/test: .venv/lab
-	$(PIP) --editable '.[test]'
+.venv/teach: .venv/lab
+	$(PIP) --editable '.[teach]'
+	touch $@
+
+.venv/test: .venv/teach
+	$(PIP) --editable '.[teach,test]'
 	touch $@

@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: `python -m tests.commands run | seeds | bench`."""
+"""The commands behind the Makefile: `python -m tests.commands new | run | seeds | bench | figures`."""
 
 import argparse
 import base64
@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from tests import runner
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 DRIVE = runner.ROOT / "tests" / "notebooks" / "drive.py"
+TEMPLATE = runner.ROOT / "tests" / "template" / "template.ipynb"
 PEAK_MEMORY = """
 import resource, sys
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -41,6 +43,31 @@ def chosen(names: list[str]) -> list[Path]:
     if unknown:
         raise SystemExit(f"There is no notebook {', '.join(unknown)}; there are {', '.join(known)}.")
     return [known[stem] for stem in stems] or list(known.values())
+
+
+# new ------------------------------------------------------------------------------------------------------------
+
+
+def new(names: list[str]) -> int:
+    """Begin a lesson: copy the template and what the tests try on it under a new name, with a title to match."""
+    if len(names) != 1 or not re.fullmatch(r"(?!00)[0-7]\d_[a-z0-9]+(_[a-z0-9]+)*", names[0]):
+        given = " ".join(names) or "nothing"
+        raise SystemExit(
+            f"A new lesson was to be called {given!r}; accepted is one name such as 22_transformers: two digits, "
+            "the first of which is the part of the course (0 to 7), then words in small letters after underscores."
+        )
+    lesson, said = runner.NOTEBOOKS / f"{names[0]}.ipynb", DRIVE.with_name(f"{names[0]}.toml")
+    there = [str(path.relative_to(runner.ROOT)) for path in (lesson, said) if path.exists()]
+    if there:
+        raise SystemExit(f"{' and '.join(there)} already there; nothing was written. Take another name.")
+    notebook = runner.read(TEMPLATE)
+    title = names[0][3:].replace("_", " ").capitalize()
+    notebook.cells[0].source = re.sub("^# .*", f"# {title}", notebook.cells[0].source)
+    shutil.copyfile(TEMPLATE.with_suffix(".toml"), said)
+    lesson.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+    print(f"{lesson.relative_to(runner.ROOT)}: a whole small lesson; write yours in its place.")
+    print(f"{said.relative_to(runner.ROOT)}: what the tests try on it. CONTRIBUTING.md says how both work.")
+    return 0
 
 
 # run ------------------------------------------------------------------------------------------------------------
@@ -86,7 +113,8 @@ def replace(path: Path, text: str) -> None:
 
 def run_one(path: Path) -> str | None:
     """Execute one notebook in place, and return what went wrong, if something did; then the file is as it was."""
-    notebook = runner.read(path)
+    before = path.read_bytes()
+    notebook = nbformat.reads(before.decode(), as_version=4)
     cells = runner.code_cells(notebook)
     with tqdm(total=len(cells), desc=path.stem, disable=None) as bar:
         client = NotebookClient(
@@ -106,6 +134,8 @@ def run_one(path: Path) -> str | None:
             return f"{path.stem}: {type(error).__name__}: {error}"
     if said := noise(notebook):
         return f"{path.stem}, {said}"
+    if path.read_bytes() != before:
+        return f"{path.stem}: it ran, but the file was changed meanwhile; what stands there now was not replaced"
     try:
         replace(path, nbformat.writes(normalise(notebook)) + "\n")
     except OSError as error:
@@ -125,7 +155,7 @@ def run(names: list[str]) -> int:
     os.environ.update(runner.KERNEL_ENVIRONMENT, COURSE_STRICT="1", COURSE_KEEP=generated)
     faults = [fault for path in paths if (fault := run_one(path))]
     for fault in faults:
-        print(f"left as it was: {fault}", file=sys.stderr)
+        print(f"not stored: {fault}", file=sys.stderr)
     return bool(faults)
 
 
@@ -276,11 +306,13 @@ def figures(names: list[str]) -> int:
 def main() -> int:
     """Read the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="python -m tests.commands", description=__doc__)
-    parser.add_argument("command", choices=["run", "seeds", "bench", "figures", "claims"])
+    parser.add_argument("command", choices=["new", "run", "seeds", "bench", "figures", "claims"])
     parser.add_argument("notebooks", nargs="*", help="names such as 10_cnn; all of them by default")
     parser.add_argument("--count", type=int, default=5, help="how many seeds (seeds)")
     parser.add_argument("--seed", type=int, default=0, help="which seed (claims)")
     given = parser.parse_args()
+    if given.command == "new":
+        return new(given.notebooks)
     start = time.perf_counter()
     if given.command == "seeds":
         status = seeds(given.notebooks, given.count)

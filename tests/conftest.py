@@ -1,5 +1,6 @@
 """What every lane shares: one thread a worker, notebooks kept whole under xdist, the lanes' durations at the end."""
 
+import math
 import os
 import re
 from collections import defaultdict
@@ -8,11 +9,11 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.runner import KERNEL_ENVIRONMENT, code_cells, notebooks, read
+from tests.runner import KERNEL_ENVIRONMENT, ROOT, code_cells, notebooks, read
 
 os.environ.update(KERNEL_ENVIRONMENT)  # before anything imports torch; kernels inherit it
 os.environ.setdefault("COURSE_STRICT", "1")
-LONGEST_FIRST = ("lessons", "nbval", "teeth", "browser", "lanes", "unit")
+LONGEST_FIRST = ("lessons", "nbval", "classroom", "teeth", "browser", "slides", "site", "commands", "lanes", "unit")
 
 
 def pytest_generate_tests(metafunc):
@@ -39,6 +40,19 @@ def frozen(digits):
     return judge.Judge(*digits)
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Start the browser once for all tests of a file; its event loop would be in the way of other files' kernels."""
+    from playwright.sync_api import sync_playwright
+
+    from tests import chromium
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium.CHROMIUM, args=chromium.FLAGS)
+        yield started
+        started.close()
+
+
 def lane(nodeid: str) -> str:
     """Name the lane that a test belongs to."""
     path = Path(nodeid.split("::")[0])
@@ -62,7 +76,7 @@ class KeepTogether(LoadScopeScheduling):
         shared = re.search(r"::test_(?:second_seed|widgets|exercises|breakage_is_noticed)\[(\w+)", nodeid)
         if shared:
             return f"{name} {shared[1]}"
-        return nodeid if name in ("lessons", "browser") else nodeid.split("::")[0]
+        return nodeid if name in ("lessons", "browser", "classroom", "slides") else nodeid.split("::")[0]
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -76,8 +90,8 @@ def reason(report) -> str:
     text = re.sub(r"\n\s*\.\.\.Full output truncated.*", "", text).strip()
     cell = re.search(r"(\w+)\.ipynb::Cell (\d+)", report.nodeid)
     if cell:
-        path = next(path for path in notebooks() if path.stem == cell[1])
-        return f"{cell[1]}, cell {code_cells(read(path))[int(cell[2])].id}: {text.splitlines()[-1]}"
+        book = read(ROOT / report.nodeid.split("::")[0])
+        return f"{cell[1]}, cell {code_cells(book)[int(cell[2])].id}: {text.splitlines()[-1]}"
     crash = getattr(report.longrepr, "reprcrash", None)
     return " ".join((crash.message if crash else text.splitlines()[-1]).split())[:600]
 
@@ -86,13 +100,18 @@ def reason(report) -> str:
 def pytest_terminal_summary(terminalreporter):
     """Print the figures that tests recorded, what each lane took (added over its workers), and what failed."""
     yield
-    seconds, counts, figures = defaultdict(float), defaultdict(int), []
+    seconds, counts, figures, milliseconds = defaultdict(float), defaultdict(int), [], []
     for reports in terminalreporter.stats.values():
         for report in reports:
             if hasattr(report, "duration"):
                 seconds[lane(report.nodeid)] += report.duration
                 counts[lane(report.nodeid)] += report.when == "call"
-                figures += [text for name, text in report.user_properties if name == "figure" and report.when == "call"]
+                recorded = report.user_properties if report.when == "call" else []
+                figures += [text for name, text in recorded if name == "figure"]
+                milliseconds += [ms for name, taken in recorded if name == "milliseconds" for ms in taken]
+    if milliseconds:
+        within = sorted(milliseconds)[math.ceil(0.95 * len(milliseconds)) - 1]
+        figures.append(f"every explorer opened: {len(milliseconds)} key presses, {within:.0f} ms in 95 %")
     if figures:
         terminalreporter.section("figures")
         for text in sorted(figures):

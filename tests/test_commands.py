@@ -3,6 +3,11 @@
 import errno
 import json
 import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -11,6 +16,50 @@ import pytest
 from tests import commands, runner
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+
+
+def test_a_new_lesson_passes_every_lane_as_it_is(tmp_path):
+    """A writer starts from green, so that what turns red is of their own making."""
+
+    def run(*module):
+        return subprocess.run([sys.executable, "-m", *module], cwd=tmp_path, capture_output=True, text=True)
+
+    shutil.copytree(runner.ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("[0-9]*.toml", ".*"))
+    shutil.copy(runner.ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    shown = run("tests.commands", "new", "77_two_towers")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith("notebooks/77_two_towers.ipynb: a whole small lesson")
+    book, template = runner.read(tmp_path / "notebooks" / "77_two_towers.ipynb"), runner.read(commands.TEMPLATE)
+    assert book.cells[0].source.startswith("# Two towers\n")
+    assert book.cells[1:] == template.cells[1:], "only the title changes"
+    lanes = [f"tests/notebooks/test_{lane}.py" for lane in ("form", "lessons", "teeth")]
+    shown = run("pytest", "-p", "no:cacheprovider", "-q", *lanes, "-k", "77_two_towers")
+    assert shown.returncode == 0, shown.stdout
+    passed = int(re.search(r"(\d+) passed", shown.stdout)[1])
+    breakages = tomllib.loads(commands.TEMPLATE.with_suffix(".toml").read_text())["breakage"]
+    assert passed > 25 + len(breakages) and not re.search(r"skipped|failed|error", shown.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "names", [[], ["transformers"], ["2_x"], ["22_Transformers"], ["../22_x"], ["00_x"], ["93_x"], ["22_x", "23_y"]]
+)
+def test_a_bad_name_of_a_new_lesson_is_refused(names):
+    said = f"to be called {' '.join(names) or 'nothing'!r}; accepted is one name such as 22_transformers"
+    with pytest.raises(SystemExit, match=re.escape(said)):
+        commands.new(names)
+
+
+def test_a_new_lesson_replaces_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(commands, "DRIVE", tmp_path / "drive.py")
+    (tmp_path / "77_two_towers.ipynb").write_text("mine")
+    with pytest.raises(
+        SystemExit, match="^77_two_towers.ipynb already there; nothing was written. Take another name.$"
+    ):
+        commands.new(["77_two_towers"])
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.fixture
@@ -36,6 +85,26 @@ def test_run_stores_a_clean_run(write):
     assert book.cells[2].outputs == [], "a widget view without its kernel shows nothing"
     assert book.metadata.course.code == runner.digest(book)
     assert "widgets" not in book.metadata and "execution" not in book.cells[1].metadata
+
+
+def test_run_keeps_what_the_writer_set_on_a_cell(write):
+    path = write("print(SEED)")
+    book = runner.read(path)
+    set_here = {"course": {"notes": "Misconception: a.\nAsk: b?"}, "slideshow": {"slide_type": "slide"}, "tags": ["x"]}
+    book.cells[1].metadata = nbformat.from_dict(set_here)
+    nbformat.write(book, path)
+    assert commands.run_one(path) is None
+    assert runner.read(path).cells[1].metadata == set_here
+
+
+def test_run_does_not_replace_what_was_changed_meanwhile(write):
+    """The notebook edits itself while it runs, as a writer in JupyterLab might."""
+    path = write("from pathlib import Path\nwith Path('98_planted.ipynb').open('a') as book:\n    _ = book.write(' ')")
+    before = path.read_bytes()
+    assert commands.run_one(path) == (
+        "98_planted: it ran, but the file was changed meanwhile; what stands there now was not replaced"
+    )
+    assert path.read_bytes() == before + b" "
 
 
 def test_run_takes_only_what_changed(write, capsys):

@@ -17,7 +17,8 @@ from tests import runner
 PROJECT = tomllib.loads((runner.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK_LINES = (runner.ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
 LOCK = dict(line.split("==") for line in LOCK_LINES if line and not line.startswith("#"))
-WANTED = [Requirement(text) for text in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]]
+EXTRAS = [text for extra in PROJECT["optional-dependencies"].values() for text in extra]
+WANTED = [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS]]
 needs_make = pytest.mark.skipif(os.name == "nt" or not shutil.which("make"), reason="needs make and a POSIX shell")
 
 
@@ -49,7 +50,7 @@ def test_the_conda_environment_is_the_same():
     python = next(entry for entry in environment["dependencies"] if str(entry).startswith("python"))
     assert Version(python.partition("=")[2] + ".0") in Requirement(f"python{PROJECT['requires-python']}").specifier
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
-    assert pip == ["--constraint requirements.lock", "--editable .[test]"]
+    assert pip == ["--constraint requirements.lock", "--editable .[teach,test]"]
     assert environment["name"] == PROJECT["name"]
 
 
@@ -59,19 +60,35 @@ def test_the_workflow_is_valid():
     assert shown.returncode == 0, shown.stdout + shown.stderr
 
 
-def test_every_command_of_the_readme_exists():
-    readme = (runner.ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", ["README.md", "TEACHING.md", "CONTRIBUTING.md"])
+def test_every_command_of_the_documents_exists(document):
+    text = (runner.ROOT / document).read_text(encoding="utf-8")
     makefile = (runner.ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", readme, re.M))
-    assert {"lab", "test"} <= named
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.M))
+    assert named
     for name in named:
-        assert re.search(rf"^{name}:", makefile, re.M), f"the README names `make {name}`"
+        assert re.search(rf"^{name}:", makefile, re.M), f"{document} names `make {name}`"
+
+
+def test_what_contributing_shows_stands_in_the_template():
+    text = (runner.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    template = (runner.ROOT / "tests" / "template" / "template.toml").read_text(encoding="utf-8")
+    shown = re.findall(r"```toml\n(.*?)```", text, re.S)
+    assert len(shown) == 2 and all(block in template for block in shown)
+    for path in re.findall(r"`((?:tests|utils)/[\w./]+)`", text):
+        assert (runner.ROOT / path).exists(), f"CONTRIBUTING.md names {path}"
 
 
 def test_the_readme_names_every_folder():
     readme = (runner.ROOT / "README.md").read_text(encoding="utf-8")
     for folder in ("notebooks", "utils", "data", "tests"):
         assert f"`{folder}/`" in readme
+
+
+def test_the_readme_leads_to_every_lesson():
+    readme = (runner.ROOT / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"^\| \[(\w+)\]\(notebooks/(\w+)\.ipynb\) \| .+\? \|$", readme, re.M)
+    assert linked == [(path.stem, path.stem) for path in runner.notebooks()]
 
 
 def make_lab(folder, python):

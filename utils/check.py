@@ -141,6 +141,10 @@ def _describe(value: Any) -> str:
 # Exercises ------------------------------------------------------------------------------------------------------
 
 
+class NotRightError(AssertionError):
+    """An answer that is not right, raised only where nbgrader runs the notebook: there an error means no points."""
+
+
 def exercise(
     name: str,
     answer: Callable[..., Any],
@@ -152,15 +156,24 @@ def exercise(
 
     `cases` are pairs (arguments, expected). `mistakes` maps a hint to the wrong function that deserves it:
     an answer that does what that function does gets that hint. Nothing that the answer does raises here.
+    When nbgrader grades or validates (it sets NBGRADER_EXECUTION), any line but "right" is followed by NotRightError.
     """
+    line = _verdict(name, answer, cases, mistakes or {}, tolerance)
+    print(line)
+    if os.environ.get("NBGRADER_EXECUTION") and not line.startswith("●"):
+        raise NotRightError(line)
+
+
+def _verdict(
+    name: str, answer: Any, cases: Sequence[Case], mistakes: dict[str, Callable[..., Any]], tolerance: float
+) -> str:
     if not cases:
         raise ValueError(f"exercise {name!r} has no cases.")
     for number, case in enumerate(cases, 1):
         if len(case) != 2 or not isinstance(case[0], tuple | list):
             raise ValueError(f"Case {number} of exercise {name!r} must be ((argument, ...), expected), with its comma.")
     if not callable(answer):
-        print(f"◐ {name}: not yet. The check wants a function, and was given {_describe(answer)}.")
-        return
+        return f"◐ {name}: not yet. The check wants a function, and was given {_describe(answer)}."
     results = []
     for number, (arguments, _) in enumerate(cases, 1):
         mine = _copy(arguments)
@@ -171,24 +184,20 @@ def exercise(
             fault = f"Case {number} raised {type(error).__name__}{': ' + text[0] if text else ''}."
             before = list(zip(results, cases, strict=False))  # a mistake may show in these, and only then raise
             wrong = any(not _equal(result, wanted, tolerance) for result, (_, wanted) in before)
-            hint = _known_mistake(results, cases[: number - 1], mistakes or {}, tolerance) if wrong else None
-            print(f"◐ {name}: not yet. {f'{hint} {fault}' if hint else fault}")
-            return
+            hint = _known_mistake(results, cases[: number - 1], mistakes, tolerance) if wrong else None
+            return f"◐ {name}: not yet. {f'{hint} {fault}' if hint else fault}"
         if not _same_arguments(mine, arguments):
-            print(f"◐ {name}: not yet. Your function changes its argument in place; work on a copy.")
-            return
+            return f"◐ {name}: not yet. Your function changes its argument in place; work on a copy."
     if all(result is None for result in results):
-        print(f"○ {name}: not attempted yet")
-        return
+        return f"○ {name}: not attempted yet"
     expected = [wanted for _, wanted in cases]
     pairs = list(zip(results, expected, strict=True))
     faults = [f"Case {n}: {fault}" for n, pair in enumerate(pairs, 1) if (fault := _misfit(*pair))]
     if not faults and all(_equal(*pair, tolerance) for pair in pairs):
         kind = "solution" if getattr(answer, "__name__", "").startswith("solution_") else name
-        print(f"● {kind}: right ({len(cases)} cases)")
-        return
-    hint = _known_mistake(results, cases, mistakes or {}, tolerance)  # first: it knows more than the general hints
-    print(f"◐ {name}: not yet. {hint or (faults[0] if faults else _hint(results, expected, tolerance))}")
+        return f"● {kind}: right ({len(cases)} cases)"
+    hint = _known_mistake(results, cases, mistakes, tolerance)  # first: it knows more than the general hints
+    return f"◐ {name}: not yet. {hint or (faults[0] if faults else _hint(results, expected, tolerance))}"
 
 
 def _copy(arguments: tuple[Any, ...]) -> list[Any]:

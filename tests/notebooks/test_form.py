@@ -163,6 +163,19 @@ def test_slides_are_set(book):
     )
 
 
+def test_a_lesson_has_speaker_notes(lesson):
+    """A note belongs to the slide that its cell begins: what is wrongly believed there, and what to ask."""
+    cells = [cell for cell in runner.read(lesson).cells if "notes" in cell.metadata.get("course", {})]
+    assert len(cells) >= 8, f"{len(cells)} cells have notes for the speaker (metadata course.notes); wanted are 8"
+    for cell in cells:
+        notes = cell.metadata.course.notes
+        form = r"Misconception: \S[^\n]*\nAsk: \S[^\n]*\?"
+        assert re.fullmatch(form, notes), f"{cell.id}: the lines are 'Misconception: ...' and 'Ask: ...?': {notes!r}"
+        assert len(notes.split()) <= 80, f"{cell.id}: {len(notes.split())} words of notes; at most 80"
+        kind = cell.metadata.slideshow.slide_type
+        assert kind in ("slide", "subslide"), f"{cell.id}: notes stand where a slide begins, not on {kind!r}"
+
+
 def test_a_lesson_has_claims_explorer_exercises_and_pins(lesson):
     book = runner.read(lesson)
     code = runner.code_cells(book)

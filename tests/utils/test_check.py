@@ -488,3 +488,15 @@ def test_a_mistake_that_shows_before_it_raises_gets_its_hint(capsys):
     for first in (None, "text", object(), [[1], [2, 3]]):
         check.exercise("odd", lambda x, first=first: first if x < 2 else 1 / 0, cases, mistakes={"No.": lambda x: x})
         assert capsys.readouterr().out == "◐ odd: not yet. Case 2 raised ZeroDivisionError: division by zero.\n"
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda n: n + 1, lambda n: None, lambda n: 1 / 0, 3], ids=["wrong", "blank", "raises", "3"]
+)
+def test_under_nbgrader_an_answer_that_is_not_right_raises_after_its_line(answer, capsys, monkeypatch):
+    said = verdict(capsys, answer, [((3,), 9)])
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    with pytest.raises(check.NotRightError) as stopped:
+        check.exercise("task", answer, [((3,), 9)])
+    assert capsys.readouterr().out == f"{said}\n" and str(stopped.value) == said
+    assert verdict(capsys, lambda n: n * n, [((3,), 9)]) == "● task: right (1 cases)"

@@ -1,0 +1,23 @@
+"""The browser that the tests open: where it is, how it is started, and where its screenshots go."""
+
+import os
+import shutil
+
+import pytest
+
+from tests import runner
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+ALL = os.environ.get("COURSE_BROWSER") == "all"  # `make test-browser`; otherwise the first lessons
+OPENED = runner.notebooks() if ALL else runner.notebooks()[:3]
+SHOTS = runner.BUILD / "screenshots"
+needed = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; on Debian: apt install chromium")

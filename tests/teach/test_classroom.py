@@ -1,0 +1,574 @@
+"""A class from end to end: what is handed out, what a class hands in, and whether the grades are the truth.
+
+A test a lesson, so that they run side by side. The truth of a submission is how it was made: a committed solution, a
+wrong answer of the lesson's TOML file, a stub, or a planted accident; never what the graders said.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbgrader.nbgraderformat import MetadataValidator
+
+from tests import runner
+from tests.notebooks.test_lessons import attempts, exercises, said_of, student_function
+from utils.teach import classroom
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
+SHORT = 8  # seconds for a cell of a student's; an endless loop takes as many
+POINTS = 10.0
+
+Book = nbformat.NotebookNode
+
+
+def find(book: Book, identifier: str) -> Book:
+    return next(cell for cell in book.cells if cell.get("id") == identifier)
+
+
+def strings(value: object) -> Iterator[str]:
+    """Yield every text in a notebook, wherever it stands."""
+    if isinstance(value, dict):
+        yield from (text for pair in value.items() for text in strings(list(pair)))
+    elif isinstance(value, list):
+        yield from (text for entry in value for text in strings(entry))
+    elif isinstance(value, str):
+        yield value
+
+
+# What a class hands in ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Submission:
+    """One thing handed in: what is done to the release (or the bytes in its place), the truth, and what is reported."""
+
+    right: set[str]  # the exercises that earn their points
+    edits: list[Callable[[Book], None]] = field(default_factory=list)
+    said: str = "graded$"
+    raw: bytes | None = None
+
+
+def answer(identifier: str, source: str) -> Callable[[Book], None]:
+    def edit(book: Book) -> None:
+        find(book, identifier).source = source
+
+    return edit
+
+
+def delete(identifier: str) -> Callable[[Book], None]:
+    def edit(book: Book) -> None:
+        book.cells.remove(find(book, identifier))
+
+    return edit
+
+
+def turn_knobs(book: Book) -> None:
+    """Turn every knob into something no lesson runs with."""
+    (cell,) = (cell for cell in book.cells if "parameters" in runner.tags(cell))
+    cell.source = re.sub(r"^([A-Z]\w*) = .*$", r"\1 = 'turned'", cell.source, flags=re.M)
+
+
+def solutions(lesson: Path) -> dict[str, str]:
+    """Return each exercise's committed solution, under the student's name."""
+    found = {}
+    for exercise, _, solution in exercises(runner.read(lesson)):
+        name = student_function(exercise)
+        found[exercise.id] = f"{solution.source.rsplit('check_', 1)[0]}\n{name} = solution_{name}"
+    return found
+
+
+def wrong_answers(lesson: Path) -> dict[str, list[str]]:
+    """Return the wrong answers of each exercise."""
+    found = {}
+    for entry in said_of(lesson)["wrong"]:
+        found.setdefault(entry["exercise"], []).append(entry["answer"])
+    return found
+
+
+def body(lesson: Path, exercise: str, code: str) -> Callable[[Book], None]:
+    """Answer an exercise with a function of the right name and this body."""
+    name = student_function(find(runner.read(lesson), exercise))
+    return answer(exercise, f"def {name}(*args, **kwargs):\n    {code}")
+
+
+def a_class(lesson: Path) -> dict[str, Submission]:
+    """Make up what the students of a lesson hand in: all right, and answers of several kinds mixed.
+
+    Each lesson adds some accidents, in turn; 00_start_here, which is quick, gets all of them.
+    """
+    right, wrong = solutions(lesson), wrong_answers(lesson)
+    ids, number = list(right), runner.notebooks().index(lesson)
+    checks = {exercise.id: check.id for exercise, check, _ in exercises(runner.read(lesson))}
+    first, every = ids[0], [answer(name, source) for name, source in right.items()]
+    but_first = {name for name in ids if name != first}
+    rest = every[1:]
+    kinds = [
+        lambda name: answer(name, wrong[name][number % len(wrong[name])]),
+        lambda name: answer(name, right[name]),
+        lambda name: body(lesson, name, "raise RuntimeError('planted')"),
+        lambda name: body(lesson, name, "return None"),
+    ]
+    mixed = {name: (place + number) % 4 for place, name in enumerate(ids)}
+    told = "".join(rf".*{checks[name]}: Case 1 raised RuntimeError" for name, kind in mixed.items() if kind == 2)
+    found = {
+        "all-right": Submission(set(ids), every),
+        "mixed": Submission(
+            {name for name, kind in mixed.items() if kind == 1},
+            [kinds[kind](name) for name, kind in mixed.items()],
+            f"graded{told}$",
+        ),
+    }
+    accidents = {
+        "corrupt": Submission(set(), said="not a notebook: NotJSONError", raw=b'{"cells": ['),
+        "endless": Submission(
+            but_first, [*rest, body(lesson, first, "while True: pass")], f"graded; timeout in cell {checks[first]}$"
+        ),
+        "check-deleted": Submission(
+            set(ids), [*every, delete(checks[first])], f"graded; check cell {checks[first]} deleted: put back$"
+        ),
+        "check-edited": Submission(
+            but_first,
+            [
+                *rest,
+                answer(first, wrong[first][0]),
+                answer(checks[first], "print('● right (3 cases)')"),
+            ],
+            f"graded; check cell {checks[first]} changed: put back$",
+        ),
+        "killed": Submission(
+            {name for name in ids[:-1]},
+            [*every[:-1], body(lesson, ids[-1], "import os; os._exit(1)")],
+            f"graded; the kernel died in cell {checks[ids[-1]]}$",
+        ),
+        "knobs": Submission(set(ids), [*every, turn_knobs], "graded; knobs changed: put back$"),
+        "blank": Submission(set()),
+        "one-wrong": Submission(but_first, [*rest, answer(first, wrong[first][-1])]),
+        "raising": Submission(
+            but_first,
+            [*rest, answer(first, "1 / 0")],
+            f"graded; cell {first} raised ZeroDivisionError; cell .* NameError",
+        ),
+        "not-text": Submission(set(), said="not a notebook: it is not text", raw=b"\xff\xfe\x00"),
+        "no-bytes": Submission(set(), said="not a notebook: the file is empty", raw=b""),
+    }
+    if number == 0:
+        return found | accidents | odd_ones(lesson, every, first, checks[first])
+    some = list(accidents)[:6]
+    return found | {kind: accidents[kind] for kind in (some[number % 6], some[(number + 3) % 6])}
+
+
+def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Submission]:
+    """Make up what happens more rarely; only the quick lesson gets these."""
+    name = student_function(find(runner.read(lesson), first))
+    noisy = "import sys, warnings\nwarnings.warn('careful')\nprint('careful', file=sys.stderr)"
+
+    def loudly(book: Book) -> None:
+        lines = f"def {name}(*args):\n    warnings.warn('careful'); print('!', file=sys.stderr); return quiet(*args)"
+        find(book, first).source += f"\n{noisy}\nquiet = {name}\n{lines}"
+
+    def with_helper(book: Book) -> None:
+        cell = find(book, first)
+        helper = nbformat.v4.new_code_cell(cell.source.replace(name, "helper"))
+        book.cells.insert(book.cells.index(cell), helper)
+        cell.source = f"{name} = helper"
+
+    def look_around(book: Book) -> None:
+        find(book, first).source += "\nimport os\nassert not [name for name in os.environ if 'COURSE' in name.upper()]"
+        find(book, first).source += f"\n{name} = {name} if os.listdir() == [{lesson.name!r}] else None"
+
+    def other_ids(book: Book) -> None:
+        for cell in book.cells:
+            cell.id = nbformat.v4.new_code_cell().id
+
+    def spoil_the_lesson(book: Book) -> None:
+        for cell in runner.code_cells(book):
+            if not runner.tags(cell) & {"exercise", "check", "parameters"}:
+                cell.source = "raise SystemExit"
+
+    def no_marks(book: Book) -> None:
+        find(book, check).metadata.nbgrader.update(grade=False, points=-1, locked=False, solution=True)
+
+    stubborn = "import signal\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n    while True: pass"
+    return {
+        "warns": Submission({first}, [*every, loudly]),
+        "Zoë O'Neil-Öz": Submission({first}, [*every, with_helper]),
+        "curious": Submission({first}, [*every, look_around]),
+        "other-ids": Submission({first}, [*every, other_ids]),
+        "lesson-spoilt": Submission({first}, [*every, spoil_the_lesson], r"graded; \d+ other cells changed: put back"),
+        "marks-changed": Submission({first}, [*every, no_marks]),
+        "answer-deleted": Submission(set(), [delete(first)], f"graded; exercise cell {first} is missing: no points"),
+        "prints-for-ever": Submission(
+            set(), [body(lesson, first, "while True: print('again and again')")], f"graded; timeout in cell {check}$"
+        ),
+        "will-not-stop": Submission(set(), [body(lesson, first, stubborn)], f"graded; time ran out in cell {check}$"),
+        "leaves": Submission(set(), [answer(first, "exit()")], f"graded; cell {check} raised NameError"),
+        "odd-cells": Submission(
+            set(),
+            said="not a notebook|could not be graded; .*nbgrader.log says why",
+            raw=b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}',
+        ),
+        "no-notebook": Submission(set(), said="not a notebook: ValidationError", raw=b'{"a": 1}'),
+    }
+
+
+def hand_in(root: Path, lesson: Path, submissions: dict[str, Submission]) -> None:
+    """Put the submissions where students' work is wanted."""
+    release = root / "release" / lesson.stem / lesson.name
+    for student, submission in submissions.items():
+        file = root / "submitted" / student / lesson.stem / lesson.name
+        file.parent.mkdir(parents=True)
+        book = runner.read(release)
+        for edit in submission.edits:
+            edit(book)
+        file.write_bytes(nbformat.writes(book).encode() if submission.raw is None else submission.raw)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+# What came of it ------------------------------------------------------------------------------------------------
+
+
+def points(root: Path, lesson: Path, students: list[str]) -> dict[str, dict[str, float]]:
+    """Read each student's points from the gradebook: exercise by exercise."""
+    checks = {check.id: exercise.id for exercise, check, _ in exercises(runner.read(lesson))}
+    api = classroom.course(root)
+    return {
+        student: {checks[name]: got for name, (got, _) in classroom.scores(api, lesson.stem, student).items()}
+        for student in students
+    }
+
+
+def untrue(got: dict[str, dict[str, float]], submissions: dict[str, Submission], ids: list[str]) -> list[str]:
+    """List the grades that are not the truth."""
+    return [
+        f"{student}, {name}: {got.get(student, {}).get(name)} points"
+        for student, submission in submissions.items()
+        for name in ids
+        if got.get(student, {}).get(name) != (POINTS if name in submission.right else 0.0)
+    ]
+
+
+def rows(root: Path) -> dict[str, list[str]]:
+    """Read the report: the columns of each student."""
+    lines = (root / "report.md").read_text(encoding="utf-8").splitlines()
+    table = [[text.strip() for text in line.strip("| ").split(" | ")] for line in lines if line.startswith("| ")]
+    return {columns[0]: columns for columns in table[1:]}
+
+
+def test_round_trip(notebook, tmp_path, capsys, monkeypatch, record_property):
+    """Whatever a class hands in, the grades are the truth, the report says what happened, and nothing is altered."""
+    monkeypatch.setenv("COURSE_TOKEN", "the instructor's")
+    root, submissions = tmp_path / "class", a_class(notebook)
+    ids = list(solutions(notebook))
+    assert classroom.build([notebook.stem], root) == 0
+    hand_in(root, notebook, submissions)
+    before = digests(root / "submitted")
+    assert classroom.grade([notebook.stem], root, timeout=SHORT) == 0
+    assert digests(root / "submitted") == before, "what was handed in was altered"
+    assert untrue(points(root, notebook, list(submissions)), submissions, ids) == []
+
+    report = rows(root)
+    assert set(report) == set(submissions)
+    for student, submission in submissions.items():
+        assert re.match(submission.said, report[student][5]), f"{student}: {report[student][5]!r}"
+        assert report[student][2] == f"{POINTS * len(submission.right):g} of {POINTS * len(ids):g}"
+    exported = (root / "grades.csv").read_text(encoding="utf-8").splitlines()
+    totals = {line.split(",")[3]: float(line.split(",")[9]) for line in exported[1:]}
+    assert totals == {student: POINTS * len(submission.right) for student, submission in submissions.items()}
+    assert len(capsys.readouterr().out.splitlines()) < len(submissions) + 10, "a line a submission, and few others"
+
+    run = [float(report[student][4]) for student in submissions if report[student][5].startswith("graded")]
+    quick = float(report["all-right"][4])
+    record_property(
+        "figure",
+        f"class, {notebook.stem}: {len(submissions)} submissions graded, {len(submissions) * len(ids)} grades as they "
+        f"should be; all right {quick:.0f} s, mean {sum(run) / len(run):.0f} s, longest {max(run):.0f} s",
+    )
+
+
+def test_short_run_says_what_the_lesson_says(notebook):
+    """Of a lesson only what the exercises need is run; there every answer gets the line it gets in the whole lesson.
+
+    The instructor's version is run, so each check first finds the key right.
+    """
+    book, said = runner.read(notebook), said_of(notebook)
+    probes, key = attempts(book, said), classroom.instructors(notebook)
+    wanted = classroom.needed(key.cells)
+    assert len(wanted) < len(runner.code_cells(key)), "nothing is left out"
+    key.cells = [cell for place, cell in enumerate(key.cells) if place in wanted]
+    run = runner.execute(notebook, source=key, probes=probes)
+    assert run.error is None, run.error
+    ids = [exercise.id for exercise, _, _ in exercises(book)]
+    for _, check, _ in exercises(book):
+        assert runner.text_of(run.cell(check.id)).startswith("●"), f"{check.id}: the key is not right"
+    lines = {name: runner.text_of(run.cell(name)) for name in probes}
+    for name, line in lines.items():
+        if name.endswith("-right"):
+            assert re.search(r"^● (?!solution)", line, re.M), f"{name}: {line!r}"
+        else:
+            assert line.startswith("◐"), f"{name}: {line!r}"
+    for identifier in ids:
+        for number, entry in enumerate(entry for entry in said["wrong"] if entry["exercise"] == identifier):
+            assert re.search(entry["hint"], lines[f"try-{identifier}-wrong-{number}"])
+
+
+# What is handed out ---------------------------------------------------------------------------------------------
+
+
+def leaks(release: Book, lesson: Path) -> list[str]:
+    """List what a handed-out notebook gives away: a solution's own lines, markers, notes, outputs."""
+    book = runner.read(lesson)
+    own = "\n".join(cell.source for cell in book.cells if "solution" not in runner.tags(cell))
+    secret = {
+        line.strip().replace("solution_", "")
+        for _, _, solution in exercises(book)
+        for line in solution.source.splitlines()
+    }
+    passing = ("def ", "check_", "return None")
+    secret = {line for line in secret if len(line) > 8 and line not in own and not line.startswith(passing)}
+    assert secret, "a lesson whose solutions have no line of their own proves nothing"
+    text = "\n".join(strings(release))
+    found = [line for line in sorted(secret) if line in text]
+    found += [mark for mark in ("solution_", "BEGIN SOLUTION", "END SOLUTION", "Misconception") if mark in text]
+    found += [f"outputs of {cell.id}" for cell in runner.code_cells(release) if cell.outputs or cell.execution_count]
+    return found
+
+
+def test_release(notebook, tmp_path, capsys):
+    """The release holds the lesson without its solutions, with marks that nbgrader accepts and points in one place."""
+    root = tmp_path / "class"
+    assert classroom.build([notebook.stem], root) == 0
+    release, committed = runner.read(root / "release" / notebook.stem / notebook.name), runner.read(notebook)
+    assert leaks(release, notebook) == []
+    assert leaks(runner.read(root / "source" / notebook.stem / notebook.name), notebook), "the key would be noticed"
+    nbformat.validate(release)
+    MetadataValidator().validate_nb(release)
+
+    kept = [cell for cell in committed.cells if "solution" not in runner.tags(cell)]
+    assert [cell.id for cell in release.cells] == ["handed-out", *(cell.id for cell in kept)]
+    for ours, theirs in zip(kept, release.cells[1:], strict=True):
+        assert theirs.source.rstrip() == ours.source.rstrip(), ours.id
+        assert runner.tags(theirs) == runner.tags(ours)
+        marks = theirs.metadata.get("nbgrader", {})
+        assert bool(marks) == (ours.cell_type == "code")
+        tags = runner.tags(ours)
+        if marks:
+            assert marks["grade_id"] == ours.id
+            assert marks["solution"] == ("exercise" in tags) and marks["grade"] == ("check" in tags)
+            assert marks["locked"] == ("exercise" not in tags) and marks.get("points") == (
+                10 if marks["grade"] else None
+            )
+            assert theirs.metadata.get("editable", True) == ("check" not in tags), "checks are locked, knobs are not"
+            assert theirs.metadata.get("deletable", True) == (not tags & {"check", "exercise"})
+    asked = [exercise.id for exercise, _, _ in exercises(committed)]
+    assert f"{notebook.stem}: {len(asked)} exercise" in capsys.readouterr().out
+
+
+def test_a_release_opens_and_runs_anywhere(tmp_path):
+    """In a folder of the student's own, from top to bottom; each exercise is then not attempted yet."""
+    lesson = runner.notebooks()[0]
+    root = tmp_path / "class"
+    classroom.build([lesson.stem], root)
+    run = runner.execute(lesson, source=runner.read(root / "release" / lesson.stem / lesson.name))
+    assert run.error is None
+    for _, check, _ in exercises(runner.read(lesson)):
+        assert runner.text_of(run.cell(check.id)).startswith("○")
+
+
+def test_points_stand_in_one_place(tmp_path, monkeypatch):
+    lesson = runner.notebooks()[1]
+    last = [check.id for _, check, _ in exercises(runner.read(lesson))][-1]
+    monkeypatch.setattr(classroom, "POINTS", 4)
+    monkeypatch.setattr(classroom, "WEIGHTS", {lesson.stem: {last: 7.5}})
+    marks = [cell.metadata.get("nbgrader", {}) for cell in classroom.instructors(lesson).cells]
+    assert [mark["points"] for mark in marks if mark.get("grade")] == [4.0, 4.0, 7.5]
+
+
+def test_speakers_notes_stay_with_the_instructor(tmp_path, monkeypatch):
+    """They give answers away; a lesson may carry them in any cell."""
+    (tmp_path / "notebooks").mkdir()
+    book = runner.read(runner.notebooks()[0])
+    for cell in book.cells:
+        cell.metadata["course"] = {"notes": "Misconception: the sign is positive.\nAsk: why?"}
+    nbformat.write(book, tmp_path / "notebooks" / runner.notebooks()[0].name)
+    monkeypatch.setattr(classroom, "ROOT", tmp_path)
+    assert classroom.build([], tmp_path / "class") == 0
+    for file in (tmp_path / "class" / "release").rglob("*.ipynb"):
+        assert "Misconception" not in file.read_text(encoding="utf-8")
+
+
+# The failing side, and bad input --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick_class(tmp_path):
+    """Build a class of the quick lesson; return its folder, the lesson and its one exercise."""
+    lesson = runner.notebooks()[0]
+    root = tmp_path / "class"
+    classroom.build([lesson.stem], root)
+    (exercise,) = solutions(lesson)
+    return root, lesson, exercise
+
+
+def test_a_wrong_answer_graded_as_right_is_noticed(quick_class, monkeypatch):
+    """Without both safeguards nbgrader gives a wrong answer its points, and the comparison with the truth says so."""
+    root, lesson, exercise = quick_class
+    wrong = {"wrong": Submission(set(), [answer(exercise, wrong_answers(lesson)[exercise][0])])}
+    hand_in(root, lesson, wrong)
+    monkeypatch.setattr(classroom, "settle", lambda cell: None)
+    monkeypatch.setattr(classroom.RunChecks, "kept_environment", re.compile("PATH|HOME|PYTHONPATH"))
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    assert untrue(points(root, lesson, ["wrong"]), wrong, [exercise]) == [f"wrong, {exercise}: 10.0 points"]
+
+
+def test_a_submission_has_only_so_much_time(quick_class):
+    root, lesson, exercise = quick_class
+    hand_in(root, lesson, {"slow": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])})
+    assert classroom.grade([], root, limit=0) == 0
+    assert rows(root)["slow"][2] == "0 of 10" and "time ran out in cell" in rows(root)["slow"][5]
+
+
+def test_in_a_course_with_other_settings_a_wrong_answer_is_still_wrong(quick_class):
+    """An instructor may put the assignment into an nbgrader course that knows nothing of ours."""
+    root, lesson, exercise = quick_class
+    (root / "nbgrader_config.py").write_text("c = get_config()\n")
+    submissions = {
+        "wrong": Submission(set(), [answer(exercise, wrong_answers(lesson)[exercise][0])]),
+        "right": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])]),
+    }
+    hand_in(root, lesson, submissions)
+    api = classroom.course(root)
+    for student in submissions:
+        assert classroom.quietly(root, api.autograde, lesson.stem, student)["success"]
+    assert untrue(points(root, lesson, list(submissions)), submissions, [exercise]) == []
+
+
+def test_what_was_graded_is_not_run_again_until_it_changes(quick_class, monkeypatch, capsys):
+    root, lesson, exercise = quick_class
+    hand_in(root, lesson, {"anna": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])})
+    classroom.grade([], root, timeout=SHORT)
+    first = (root / "report.md").read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(classroom, "grade_one", lambda *arguments: pytest.fail("it was run again"))
+        classroom.grade([], root)
+    assert (root / "report.md").read_text() == first and rows(root)["anna"][2] == "10 of 10"
+    (root / "submitted" / "anna" / lesson.stem / lesson.name).write_text("no notebook")
+    classroom.grade(["10_cnn"], root)
+    assert rows(root)["anna"][2:6:3] == ["10 of 10", "graded; handed in anew since"]
+    classroom.grade([], root)
+    assert rows(root)["anna"][2] == "0 of 10", "the points of what was handed in before"
+    assert rows(root)["anna"][5].startswith("not a notebook: NotJSONError")
+
+
+def test_what_is_not_where_it_belongs_gets_a_sentence(quick_class):
+    root, lesson, _ = quick_class
+    submitted = root / "submitted"
+    for folder in ("empty", "misnamed/00_start_here", "unknown/99_dreams", "flat", "not-built/10_cnn", "Doe, Jane"):
+        (submitted / folder).mkdir(parents=True)
+    for file in ("misnamed/00_start_here/mine.ipynb", "flat/00_start_here.ipynb", "stray.ipynb"):
+        (submitted / file).write_text("{}")
+    (submitted / "not-built/10_cnn/10_cnn.ipynb").write_text("{}")
+    assert classroom.grade([], root) == 0
+    told = {student: columns[5] for student, columns in rows(root).items()}
+    assert told == {
+        "Doe, Jane": 'the name of the folder may hold no , " * ? [ ]',
+        "empty": "the folder is empty",
+        "flat": "00_start_here.ipynb is not in a lesson's folder; wanted is 00_start_here/00_start_here.ipynb",
+        "misnamed": "no 00_start_here.ipynb in the folder, but mine.ipynb",
+        "not-built": "the lesson was not handed out; `make class NB=10_cnn` makes its assignment",
+        "stray.ipynb": "a file where a student's folder is wanted, as in STUDENT/10_cnn/10_cnn.ipynb",
+        "unknown": "there is no lesson 99_dreams",
+    }
+
+
+def test_commands_say_what_is_wanted(tmp_path):
+    with pytest.raises(SystemExit, match="There is no lesson 99_dreams; there are 00_start_here, 10_cnn"):
+        classroom.build(["99_dreams"], tmp_path)
+    with pytest.raises(SystemExit, match="There is no class in .*; `make class` builds it"):
+        classroom.grade([], tmp_path)
+    classroom.build(["00_start_here"], tmp_path)
+    with pytest.raises(SystemExit, match="Nothing was handed in: .* holds nothing. Wanted is STUDENT/10_cnn"):
+        classroom.grade([], tmp_path)
+
+
+def test_a_lesson_with_other_cells_does_not_replace_what_was_graded(quick_class, monkeypatch, capsys):
+    root, lesson, exercise = quick_class
+    hand_in(root, lesson, {"anna": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])})
+    classroom.grade([], root, timeout=SHORT)
+    before = digests(root / "source") | digests(root / "release")
+    assert classroom.build([lesson.stem], root) == 0, "the same cells may be written again"
+    made = classroom.instructors(lesson)
+    made.cells.pop()
+    made.cells.append(nbformat.v4.new_code_cell("1", metadata={"nbgrader": {"grade_id": "new"}}))
+    monkeypatch.setattr(classroom, "instructors", lambda path: made)
+    assert classroom.build([lesson.stem], root) == 1
+    assert "00_start_here: left as it was. 1 submissions were graded" in capsys.readouterr().out
+    assert digests(root / "source") | digests(root / "release") == before
+    assert rows(root)["anna"][2] == "10 of 10"
+
+
+# What is run ----------------------------------------------------------------------------------------------------
+
+
+def cells_of(*sources: str) -> list[Book]:
+    """Make code cells; one that begins with `#!` is an exercise's answer."""
+    made = [nbformat.v4.new_code_cell(source) for source in sources]
+    for cell in made:
+        cell.metadata["nbgrader"] = {"solution": cell.source.startswith("#!"), "grade": False}
+    return made
+
+
+@pytest.mark.parametrize(
+    "sources, places",
+    [
+        (["import a", "import b", "#! f\ndef f(): return a.x"], {0, 2}),
+        (["x = 1", "x = 2", "#!\ny = x"], {1, 2}),  # the last one before
+        (["x = 1", "#!\ny = x", "x = 2"], {0, 1}),
+        (["x = 1", "x = 2", "#!\ndef f(): return x", "x = 3"], {0, 1, 2, 3}),  # read when it is called, so any
+        (["x = []", "x[0] = 3", "y = 4", "#!\nz = x"], {0, 1, 3}),
+        (["class N: pass", "N.f = lambda self: 3", "#!\nN().f()"], {0, 1, 2}),
+        (["g = 2", "def h(): return g", "def f(): return h()", "k = 1", "#!\nf()"], {0, 1, 2, 4}),
+        (["for i in range(3): j = i", "#!\nprint(j)"], {0, 1}),
+        (["x = 1", "#!\ndef f(x): return x"], {1}),  # its own x
+        (["x = 1", "%%time\nx = 2", "y = 1", "#!\nprint(x)"], {0, 1, 3}),
+        (["net = 1", "#!\nprint(eval('net')"], {0, 1}),  # unbalanced: every word may be a name
+        (["y = 2", "#!\nf'{y}'"], {0, 1}),
+    ],
+)
+def test_only_what_is_needed_is_run(sources, places):
+    assert classroom.needed(cells_of(*sources)) == places
+
+
+@pytest.mark.parametrize(
+    "outputs, count, right",
+    [
+        ([("stdout", "● task: right (2 cases)\n")], 3, True),
+        ([("stderr", "careful\n"), ("stdout", "noise\n● task: right (2 cases)\n")], 3, True),
+        ([("stdout", "◐ task: not yet.\n")], 3, False),
+        ([("stdout", "◐ task: not yet. ● task: right\n")], 3, False),
+        ([], 3, False),
+        ([], None, False),
+        ([("stdout", "● task: right (2 cases)\n"), "error"], 3, False),
+    ],
+)
+def test_a_check_that_does_not_say_right_gives_no_points(outputs, count, right):
+    cell = nbformat.v4.new_code_cell("check()", execution_count=count)
+    cell.metadata["nbgrader"] = {"grade": True, "solution": False, "points": 5, "grade_id": "x"}
+    for output in outputs:
+        error = {"ename": "E", "evalue": "e", "traceback": []}
+        kind = ("error", error) if output == "error" else ("stream", {"name": output[0], "text": output[1]})
+        cell.outputs.append(nbformat.v4.new_output(kind[0], **kind[1]))
+    classroom.settle(cell)
+    from nbgrader.utils import determine_grade
+
+    assert determine_grade(cell) == (5 if right else 0, 5)

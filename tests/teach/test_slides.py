@@ -1,0 +1,342 @@
+"""Lane 10, slides: every slide of every deck in headless chromium at 1280 x 720 with the network cut; the live deck.
+
+What the page says of itself is not asked: sizes, texts and pictures are measured in the browser and compared with
+the notebook's file.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests import chromium, runner
+from utils.teach import slides
+
+pytestmark = chromium.needed
+
+SMALLEST_TEXT = 16.9  # pixels of 720; the deck's floor is 17
+SMALLEST_PICTURE = 1.0  # times the stored size, at which the figures' own text was designed
+READY = "document.body?.dataset.ready !== undefined"
+
+FITS = """explorer => [...explorer.querySelectorAll('.widget-slider, .widget-image')].every(part => {
+    const box = part.getBoundingClientRect(), room = explorer.getBoundingClientRect();
+    return box.height > 20 && box.bottom <= room.bottom + 1 && box.right <= room.right + 1; })"""
+PRESENTED = chromium.OPENED if chromium.ALL else chromium.OPENED[:2]
+
+MEASURE = Path(__file__).with_name("measure_slide.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def page(browser):
+    """Open a page at 1280 x 720 that reaches nothing but files and this machine, and remembers what it asked for."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    context.complaints, context.outward = [], []
+
+    def cut(route):
+        context.outward.append(route.request.url)
+        route.abort()
+
+    context.route(re.compile(r"^(?!file:|data:|blob:|about:|https?://127\.0\.0\.1[:/])"), cut)
+    context.on("weberror", lambda error: context.complaints.append(str(error.error)))
+    context.on("console", lambda said: said.type == "error" and context.complaints.append(said.text))
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def decks(tmp_path_factory):
+    """Build every deck once; return the folder and the seconds it took."""
+    folder, start = tmp_path_factory.mktemp("slides"), time.perf_counter()
+    slides.build(runner.notebooks(), folder)
+    return folder, time.perf_counter() - start
+
+
+def visit(page, address):
+    """Open a deck, wait until it is laid out, and return what was measured on each of its slides."""
+    page.goto(address)
+    page.wait_for_function(READY, timeout=60_000)
+    return [page.evaluate(MEASURE, index) for index in range(page.evaluate("Reveal.getTotalSlides()"))]
+
+
+def shown(book):
+    """Return the cells of a notebook that a deck shows."""
+    hidden = {"check", "solution"}
+    kinds = [(cell, cell.metadata.get("slideshow", {}).get("slide_type", "-")) for cell in book.cells]
+    return [cell for cell, kind in kinds if kind not in ("skip", "notes") and not runner.tags(cell) & hidden]
+
+
+def prose(cell):
+    """Return what a prose cell says, without its code, formulas and the addresses of its links; and its formulas."""
+    text = re.sub(r"```.*?```|`[^`]*`", " ", cell.source, flags=re.S)
+    formulas = re.findall(r"\$\$.+?\$\$|\$[^$]+\$", text, flags=re.S)
+    text = re.sub(r"\$\$.+?\$\$|\$[^$]+\$", " ", text, flags=re.S)
+    return re.sub(r"\]\([^)]*\)", " ", re.sub(r"<[^>]+>", " ", text)), formulas
+
+
+def printed(cell):
+    """Return the lines that a cell printed or displayed as text."""
+    texts = []
+    for output in cell.outputs:
+        data = output.get("data", {})
+        text = output.get("text", "") if output.output_type == "stream" else data.get("text/plain", "")
+        texts += [] if "image/png" in data else text.rstrip().splitlines()
+    return [text.rstrip() for text in texts]
+
+
+def faults(page, measured, book):
+    """Say what is wrong with a deck: on its slides, in what it loaded, and compared with its notebook."""
+    found = [f"slide {m['h']}.{m['v']} ({', '.join(m['cells'])}): {fault}" for m in measured for fault in m["faults"]]
+    for m in measured:
+        where = f"slide {m['h']}.{m['v']} ({', '.join(m['cells'])})"
+        if m["smallest"] < SMALLEST_TEXT:
+            found.append(f"{where}: text of {m['smallest']:.1f} pixels")
+        for picture in m["pictures"]:
+            if picture["scale"] < SMALLEST_PICTURE or picture["bent"] > 0.02:
+                found.append(
+                    f"{where}: the picture is {picture['scale']:.2f} times its size, bent {picture['bent']:.2f}"
+                )
+    found += [f"asked for {url}" for url in page.context.outward]
+    found += [f"console: {text}" for text in page.context.complaints]
+
+    cells = shown(book)
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    said = [cell for cell in cells if cell.cell_type == "markdown"]
+    alts = [o.metadata["image/png"]["alt"] for c in code for o in c.outputs if "image/png" in o.get("data", {})]
+    if [p["alt"] for m in measured for p in m["pictures"]] != alts:
+        found.append("the pictures, in their order, are not those of the notebook")
+    blocks = [
+        line.rstrip() for c in said for b in re.findall(r"```\w*\n(.*?)```", c.source, re.S) for line in b.splitlines()
+    ]
+    sources = [line.rstrip() for cell in code for line in cell.source.rstrip().splitlines()]
+    found += [f"code lost or added: {line!r}" for line in difference(sources + blocks, measured, "source")]
+    found += [
+        f"output lost or added: {x!r}" for x in difference([t for c in code for t in printed(c)], measured, "output")
+    ]
+    formulas = sum(len(prose(cell)[1]) for cell in said)
+    typeset = sum(m["formulas"] for m in measured)
+    if formulas != typeset:
+        found.append(f"{typeset} formulas are typeset, the notebook has {formulas}")
+    for cell in said:
+        told = " ".join(m["words"] for m in measured if cell.id in m["cells"])
+        lost = set(re.findall(r"[^\W\d_]{3,}", prose(cell)[0])) - set(re.findall(r"[^\W\d_]{3,}", told))
+        if lost:
+            found.append(f"{cell.id}: words lost: {', '.join(sorted(lost))}")
+    for cell in cells:
+        notes = cell.metadata.get("course", {}).get("notes")
+        spoken = next((m["notes"] for m in measured if cell.id in m["cells"]), None)
+        if notes and (spoken or "").split() != notes.split():
+            found.append(f"{cell.id}: its notes are not on its slide")
+    return found
+
+
+def difference(wanted, measured, kind):
+    """Return the lines, counted, that stand in the notebook or in the deck but not in both."""
+    there = Counter(line for m in measured for line in m[kind] if line.strip())
+    wanted = Counter(line for line in wanted if line.strip())
+    return list((wanted - there) + (there - wanted))
+
+
+def test_every_slide_fits_and_shows_what_the_notebook_holds(notebook, decks, page, record_property):
+    folder, seconds = decks
+    book, start = runner.read(notebook), time.perf_counter()
+    measured = visit(page, (folder / f"{notebook.stem}.html").as_uri())
+    found = faults(page, measured, book)
+    assert not found, "\n".join(found)
+    exercises = [cell for cell in runner.code_cells(book) if "exercise" in runner.tags(cell)]
+    on_slides = {identifier for m in measured for identifier in m["cells"]}
+    assert {cell.id for cell in exercises} <= on_slides, "each exercise's task stands on a slide"
+    content = page.content()
+    assert "def solution_" not in content, "no solution is in the file"
+    texts, pictures = [m["smallest"] for m in measured], [p["scale"] for m in measured for p in m["pictures"]]
+    record_property(
+        "figure",
+        f"{notebook.stem}: {len(measured)} slides, none overflows; smallest text {min(texts):.1f} px of 720, "
+        f"smallest picture {min(pictures):.2f} times its size; {sum(m['formulas'] for m in measured)} formulas; "
+        f"{time.perf_counter() - start:.1f} s (all decks built in {seconds:.1f} s)",
+    )
+
+
+def deck_of(cells, folder):
+    """Build the deck of a small notebook made of these cells; return the notebook and the deck's address."""
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A trial", id="title"), *cells])
+    path = folder / "99_trial.ipynb"
+    nbformat.write(book, path)
+    return book, slides.build([path], folder)[0].as_uri()
+
+
+def said(text, **metadata):
+    return nbformat.v4.new_markdown_cell(text, id="said", metadata={"slideshow": {"slide_type": "slide"}, **metadata})
+
+
+def drawn(alt="three grey bars of equal height"):
+    book = runner.read(runner.NOTEBOOKS / "00_start_here.ipynb")
+    outputs = [o for c in runner.code_cells(book) for o in c.outputs if "image/png" in o.get("data", {})]
+    cell = nbformat.v4.new_code_cell("plot.show(fig)", id="drawn", outputs=outputs[:1])
+    cell.outputs[0].metadata["image/png"]["alt"] = alt
+    return cell
+
+
+PLANTED = {
+    "a paragraph that no page holds": ([said("word " * 800)], "leaves the slide"),
+    "a table that no page holds": ([said("| a |\n|---|\n" + "| b |\n" * 40)], "leaves the slide"),
+    "a remote picture": ([said("![a map](https://example.org/map.png)")], "asked for https://example.org/map.png"),
+    "broken maths": ([said(r"A power $x^2^3$.")], "maths not understood"),
+    "a misspelt command": ([said(r"The sum $\somme x$.")], "maths not understood"),
+    "maths left raw": (
+        [said(r"The half is <span class='mathjax_ignore tex2jax_ignore'>$\frac12$</span>.")],
+        "formulas are",
+    ),
+    "text too small": ([said("<span style='font-size: 10px'>the small print</span>")], "text of 10.0 pixels"),
+    "a picture without alternative text": ([drawn("")], "without alternative text"),
+}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_planted_fault_is_noticed(kind, page, tmp_path):
+    cells, complaint = PLANTED[kind]
+    book, address = deck_of(cells, tmp_path)
+    found = faults(page, visit(page, address), book)
+    assert any(complaint in fault for fault in found), found
+
+
+def test_long_code_and_output_are_split_and_nothing_is_lost(page, tmp_path):
+    lines = [f"value_{i} = {'very_' * (i % 5)}long_name({i})" for i in range(90)]
+    code = nbformat.v4.new_code_cell("\n".join(lines), id="long")
+    code.outputs = [nbformat.v4.new_output("stream", text="".join(f"line {i}\n" for i in range(70)))]
+    book, address = deck_of([said("## Long\n\nRead it."), code], tmp_path)
+    measured = visit(page, address)
+    found = faults(page, measured, book)
+    assert not found, "\n".join(found)
+    assert len(measured) >= 6
+    assert [line for m in measured for line in m["source"]] == lines, "in the order of the notebook"
+
+
+def test_notes_are_in_the_speaker_view(page, tmp_path):
+    notes = "Misconception: the mean is one of the numbers. It need not be.\nAsk: which guess loses least?"
+    book, address = deck_of([said("## One idea\n\nFour numbers.", course={"notes": notes})], tmp_path)
+    assert not faults(page, visit(page, address), book)
+    page.evaluate("Reveal.slide(0, 0)")
+    with page.context.expect_page() as opened:
+        page.keyboard.press("s")
+    speaker = opened.value
+    speaker.wait_for_function("document.querySelectorAll('iframe').length === 2", timeout=20_000)
+    page.keyboard.press("ArrowRight")
+    speaker.wait_for_function("document.body.innerText.includes('which guess loses least?')", timeout=20_000)
+    current, upcoming = speaker.frames[1:3]
+    for frame in (current, upcoming):
+        frame.wait_for_function(READY, timeout=20_000)
+    current.wait_for_function("Reveal.getIndices().h === 1")
+    speaker.keyboard.press("ArrowLeft")  # the speaker's window turns the audience's
+    page.wait_for_function("Reveal.getIndices().h === 0")
+    page.keyboard.press("Shift+Slash")  # the list of keys
+    assert page.locator(".r-overlay-help").is_visible()
+    assert not page.context.outward + page.context.complaints
+
+
+def test_an_unknown_notebook_is_named_with_those_there_are():
+    for command in ("build", "present"):
+        run = [sys.executable, "-m", "utils.teach.slides", command, "99_unknown"]
+        done = subprocess.run(run, capture_output=True, text=True, cwd=runner.ROOT)
+        assert done.returncode == 1
+        assert "99_unknown" in done.stderr and "10_cnn" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def presented(request, tmp_path):
+    """Present a lesson on the loopback interface; return its name and the address."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "utils.teach.slides", "present", request.param, "--no-browser", f"--port={port}"]
+    environment = {name: value for name, value in os.environ.items() if name != "COURSE_STRICT"}
+    with (tmp_path / "voila.log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=runner.ROOT, env=environment)
+        try:
+            for _ in range(300):
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    assert server.poll() is None, (tmp_path / "voila.log").read_text()
+                    time.sleep(0.2)
+            yield request.param, f"http://127.0.0.1:{port}/"
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+@pytest.mark.parametrize("presented", [path.stem for path in PRESENTED], indirect=True)
+def test_live_explorers_answer_and_the_deck_is_the_same(presented, decks, page, browser, record_property):
+    name, address = presented
+    start = time.perf_counter()
+    page.goto(address, wait_until="commit")
+    page.wait_for_function("/Running cell \\d+ of \\d+/.test(document.getElementById('progress')?.textContent)")
+    page.wait_for_function(READY, timeout=240_000)
+    page.wait_for_selector(".explorer .widget-image", state="attached", timeout=60_000)
+    seconds = time.perf_counter() - start
+    measured = [page.evaluate(MEASURE, index) for index in range(page.evaluate("Reveal.getTotalSlides()"))]
+    assert not [fault for m in measured for fault in m["faults"]]
+    still = browser.new_page(viewport={"width": 1280, "height": 720})
+    stored = visit(still, (decks[0] / f"{name}.html").as_uri())
+    still.close()
+    assert [m["cells"] for m in measured] == [m["cells"] for m in stored]
+
+    page.evaluate("Reveal.slide(0, 0)")
+    moved = 0
+    for _ in range(20 * len(measured)):  # as a presenter does: space by space
+        if page.evaluate("Reveal.isLastSlide()"):
+            break
+        page.keyboard.press("Space")
+        for found in page.query_selector_all("section.present section.present .explorer:not([data-moved])"):
+            if not found.is_visible():
+                continue  # at a later key
+            place = page.evaluate("Reveal.getIndices()")
+            assert found.evaluate(FITS)
+            picture, handle = found.query_selector("img"), found.query_selector(".noUi-handle")
+            assert picture.get_attribute("alt"), "the live picture keeps its alternative text"
+            found.evaluate("place => place.dataset.moved = 'yes'")
+            if not handle:
+                continue
+            handle.focus()
+            at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+            for key in ("Home", "End") if at_end else ("End", "Home"):
+                before = picture.get_attribute("src")
+                page.keyboard.press(key)
+                page.wait_for_function("([i, src]) => i.src !== src", arg=[picture, before])
+            assert page.evaluate("Reveal.getIndices()") == place, "the keys moved the slider, not the slide"
+            chromium.SHOTS.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=chromium.SHOTS / f"{name}-live.png")
+            page.keyboard.press("Escape")  # gives the keys back to the slides
+            moved += 1
+    assert moved and page.evaluate("Reveal.isLastSlide()")
+    with page.context.expect_page() as opened:
+        page.keyboard.press("s")
+    speaker = opened.value
+    speaker.wait_for_function("document.querySelectorAll('iframe').length === 2", timeout=20_000)
+    current = speaker.frames[1]
+    current.wait_for_function(READY, timeout=60_000)
+    assert f"voila/static/{name}.html" in current.url, "it shows the stored deck and runs no second kernel"
+    current.wait_for_function("Reveal.isLastSlide()")
+    assert not page.context.outward
+    assert not page.context.complaints
+    record_property(
+        "figure", f"{name} live: {len(measured)} slides, {moved} explorers moved, ready after {seconds:.0f} s"
+    )
+
+
+def test_prints_to_pdf(decks, page, tmp_path):
+    page.goto((decks[0] / "00_start_here.html").as_uri() + "?print-pdf")
+    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_selector(".pdf-page")
+    pages = page.locator(".pdf-page").count()
+    assert pages == page.evaluate("Reveal.getTotalSlides()")
+    assert page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n") >= pages
