@@ -2,6 +2,9 @@
 PYTHON ?= python3
 NB ?=
 N ?= 5
+SEEDS ?= 10
+SET ?=
+SCHEDULER ?=
 WORKERS ?= 2
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
@@ -10,7 +13,7 @@ RUN := $(BIN)/python -m tests.commands
 PYTEST := $(BIN)/python tests/offline.py $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
 	--nbval-cell-timeout=300 -p no:cacheprovider -n $(WORKERS) --dist loadscope --no-loadscope-reorder -q -rs
 
-quick test test-browser run seeds bench present grade: export OMP_NUM_THREADS = 1
+quick test test-browser run seeds bench sweep present grade: export OMP_NUM_THREADS = 1
 
 .PHONY: help lab test slides present class grade site new quick run seeds bench figures test-browser clean
 
@@ -58,6 +61,10 @@ seeds: .venv/test  ## the worst margin of each claim over N seeds (NB=10_cnn N=5
 
 bench: .venv/test  ## seconds, memory and redraw time of each notebook alone; the table goes into the README
 	$(RUN) bench $(NB)
+
+sweep: .venv/test  ## every claim over 10 seeds on dask; NB=, SEEDS=, SET="EPOCHS=1,2", SCHEDULER=tcp://...
+	$(BIN)/python -m tests.sweep run $(NB) --seeds $(SEEDS) $(foreach knob,$(SET),--set '$(knob)') \
+		$(if $(SCHEDULER),--scheduler $(SCHEDULER),--workers $(WORKERS))
 
 figures: .venv/test  ## write every stored picture to build/figures
 	$(RUN) figures $(NB)
