@@ -6,6 +6,7 @@
 
 import argparse
 import ast
+import csv
 import dis
 import hashlib
 import json
@@ -28,7 +29,6 @@ from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.plugins import CsvExportPlugin
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from sqlalchemy.exc import SAWarning
 from traitlets import Integer
@@ -43,7 +43,7 @@ WEIGHTS: dict[str, dict[str, float]] = {}  # where one is to count differently: 
 CONFIG = '''\
 """Settings of nbgrader for this course, written by `make class`; nbgrader's own commands read them here too."""
 from nbgrader.preprocessors import *
-from utils.teach.classroom import Restore, RunChecks
+from utils.teach.classroom import OnlyExercises, Restore, RunChecks
 
 c = get_config()
 c.CourseDirectory.ignore = ["*"]  # besides the notebook, nothing that was handed in is copied or run
@@ -54,6 +54,7 @@ c.Autograde.sanitize_preprocessors = [
     Restore, ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata
 ]
 c.Autograde.autograde_preprocessors = [RunChecks, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
+c.GenerateFeedback.preprocessors = [OnlyExercises, GetGrades, "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor"]
 '''
 HEADER = """\
 > **Handed out for a class.** Write each answer into its exercise cell, and what it needs besides into cells that you \
@@ -284,6 +285,21 @@ class RunChecks(Execute):
         return super().process_message(msg, cell, cell_index)
 
 
+class OnlyExercises(NbGraderPreprocessor):
+    """Leaves of a graded notebook what a student wants to see again: each task, the answer, its check, cells added."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Drop the other cells; the task is the text before the answer."""
+        cells = nb.cells
+        ours = [is_answer(cell) or is_check(cell) or "added" in cell.metadata.get("tags", []) for cell in cells]
+        task = [
+            cell.cell_type == "markdown" and any(is_answer(c) for c in cells[n + 1 : n + 2])
+            for n, cell in enumerate(cells)
+        ]
+        nb.cells = [cell for n, cell in enumerate(cells) if ours[n] or task[n]]
+        return nb, resources
+
+
 def needed(cells: list[NotebookNode]) -> set[int]:
     """Find the places of the code cells to run: exercises, checks, and what these need, directly or through others.
 
@@ -356,8 +372,8 @@ def settle(cell: NotebookNode) -> None:
     said = "".join(output.text for output in cell.outputs if output.output_type == "stream")
     failed = [output for output in cell.outputs if output.output_type == "error"]
     for output in failed:
-        if output.ename == "NotRightError":  # where it was raised says nothing to the student
-            output.traceback = [output.evalue]
+        if output.ename == "NotRightError":  # the line that it repeats stands above it
+            output.traceback = ["No points."]
     if re.search(r"^● ", said, re.M) and not failed:
         cell.outputs = [output for output in cell.outputs if output.output_type == "stream"]
         for output in cell.outputs:
@@ -387,8 +403,7 @@ def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
             yield folder.name, "?", "the folder is empty"
         for entry in inside:
             if not entry.is_dir():
-                wanted = f"{entry.stem}/{entry.stem}.ipynb"
-                yield folder.name, "?", f"{entry.name} is not in a lesson's folder; wanted is {wanted}"
+                yield folder.name, "?", f"{entry.name} is not in a lesson's folder; wanted is LESSON/LESSON.ipynb"
             elif entry.name not in known:
                 yield folder.name, entry.name, f"there is no lesson {entry.name}"
             else:
@@ -425,7 +440,8 @@ def what_happened(book: NotebookNode, release: NotebookNode) -> str:
         if "CellTimeoutError" in raised:  # beside it stands what the interrupt raised
             told.append(f"timeout in cell {name_of(cell)}")
         elif "NotRightError" in raised:
-            told += [f"{name_of(cell)}: {text}" for text in re.findall(r"Case \d+ raised \w+", raised["NotRightError"])]
+            said = re.findall(r"Case \d+ raised \w+|not attempted", raised["NotRightError"])
+            told += [f"{name_of(cell)}: {text}" for text in said]
         elif raised:
             told.append(f"cell {name_of(cell)} raised {', '.join(raised)}")
     for place, line in (("reset", "changed: put back"), ("missing", "deleted: put back")):
@@ -504,7 +520,7 @@ def grade(names: list[str], root: Path = CLASS, again: bool = False, **settings:
         )
     api, memory = course(root, **settings), root / "graded.json"
     told = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
-    lines, faults = [], 0
+    lines, records, faults = [], [], 0
     for number, (student, stem, fault) in enumerate(found, 1):
         key, seconds, points = f"{student}/{stem}", 0.0, {}
         if not fault:
@@ -519,15 +535,16 @@ def grade(names: list[str], root: Path = CLASS, again: bool = False, **settings:
             seconds, points = before["seconds"], scores(api, stem, student)
         faults += not fault.startswith("graded")
         got, most = (sum(pair[k] for pair in points.values()) for k in (0, 1))
-        total = f"{got:g} of {most:g}" if points else "none"
+        total = f"{got:g} of {most:g}" if points else "no points"
+        records.append([student, stem, f"{got:g}" if points else "", f"{most:g}" if points else "", fault])
         each = ", ".join(f"{name.removesuffix('-check')} {got:g}" for name, (got, _) in points.items())
         line = (student, stem, total, each, f"{seconds:.1f}", fault)
         lines.append("| " + " | ".join(text.replace("|", "/") for text in line) + " |")
-        print(f"{number}/{len(found)} {student}, {stem}: {total} points, {seconds:.0f} s, {fault}", flush=True)
+        print(f"{number}/{len(found)} {student}, {stem}: {total}, {seconds:.0f} s, {fault}", flush=True)
     head = "| student | lesson | points | each | seconds | what happened |\n|---|---|---|---|---|---|"
     (root / "report.md").write_text("\n".join(["# What was handed in", "", head, *lines, ""]), encoding="utf-8")
-    with gradebook(api) as book:
-        CsvExportPlugin(to=str(root / "grades.csv"), parent=api).export(book)
+    with (root / "grades.csv").open("w", newline="", encoding="utf-8") as table:
+        csv.writer(table).writerows([["student", "lesson", "points", "of", "what happened"], *records])
     print(f"{len(found)} submissions, {faults} of them not graded. {root / 'grades.csv'} and report.md hold it all;")
     print(f"{root / 'feedback'} has a page for each student.")
     return 0
