@@ -6,6 +6,7 @@
 
 import argparse
 import ast
+import contextlib
 import csv
 import dis
 import hashlib
@@ -191,16 +192,22 @@ class Restore(NbGraderPreprocessor):
         book = nbformat.read(Path(folder, f"{stem}.ipynb"), as_version=4)
         ours = names_of(book)
         known = {name_of(cell) for cell in book.cells}
-        handed = {name_of(cell): place for place, cell in enumerate(nb.cells) if name_of(cell) in known}  # the last one
+        handed: dict[str, int] = {}
+        for place, cell in enumerate(nb.cells):  # of several of one name the original, which kept its id; else the last
+            name = name_of(cell)
+            if name in known and (name not in handed or nb.cells[handed[name]].get("id") != name):
+                handed[name] = place
         added: dict[str, list[NotebookNode]] = {}
+        notes: dict[str, list[str]] = {"reset": [], "missing": [], "twice": []}
         before = ""  # the cell of ours that stands before
         for place, cell in enumerate(nb.cells):
             if handed.get(name_of(cell)) == place:
                 before = name_of(cell)
             elif cell.cell_type != "raw":
+                notes["twice"] += [name_of(cell)] if name_of(cell) in ours else []
                 cell.metadata, cell.id = NotebookNode(tags=["added"]), f"added-{place}"
                 added.setdefault(before, []).append(cell)
-        cells, notes = added.get("", []), {"reset": [], "missing": []}
+        cells = added.get("", [])
         for cell in book.cells:
             name = name_of(cell)
             if name in ours and name not in handed:
@@ -210,13 +217,29 @@ class Restore(NbGraderPreprocessor):
             elif name in ours and cell.source.strip() != nb.cells[handed[name]].source.strip():
                 notes["reset"].append(name)
             cells += [cell, *added.get(name, [])]
+        notes["rebound"] = rebound(book.cells, cells)
         book.cells, book.metadata["course"] = cells, NotebookNode(notes)
         return book, resources
+
+
+def rebound(handed_out: list[NotebookNode], cells: list[NotebookNode]) -> list[str]:
+    """List what answers and added cells bind that a check reads, beside what the stubs bind and modules."""
+
+    def bound(some: list[NotebookNode]) -> set[str]:
+        return set().union(*(names_in(cell.source)[0] for cell in some if cell.cell_type == "code"))
+
+    checked = set().union(*(names_in(cell.source)[2] for cell in handed_out if is_check(cell)))
+    ours = [cell for cell in handed_out if cell.cell_type == "code" and not is_answer(cell)]
+    theirs = [cell for cell in cells if is_answer(cell) or "added" in cell.metadata.get("tags", [])]
+    stubs = [cell for cell in handed_out if is_answer(cell)]
+    modules = set().union(*(imported(cell.source) for cell in ours))
+    return sorted(bound(theirs) & checked & bound(ours) - bound(stubs) - modules)
 
 
 class RunChecks(Execute):
     """Runs the answers, the checks and what they need; a check that does not end in "right" ends in an error: 0 points.
 
+    If a check is not right and the answer may need more than was found, the whole notebook is run.
     What was right before a kernel died or time ran out stays right.
     """
 
@@ -234,16 +257,27 @@ class RunChecks(Execute):
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> tuple[NotebookNode, Any]:
         """Run it and settle each check."""
         checks = [place for place, cell in enumerate(nb.cells) if is_check(cell)]
-        self.needed, self.ends, self.running = needed(nb.cells), time.monotonic() + self.limit, ""
-        self.timeout_func = self.seconds_for
-        try:
-            self.run(nb, resources, km)
-        except (DeadKernelError, CellTimeoutError) as error:
-            why = "the kernel died" if isinstance(error, DeadKernelError) else "time ran out"
-            nb.metadata["course"]["stopped"] = f"{why} in cell {self.running}"
+        self.ends, self.timeout_func = time.monotonic() + self.limit, self.seconds_for
+        every = {place for place, cell in enumerate(nb.cells) if cell.cell_type == "code"}
+        for self.needed in (needed(nb.cells), every):
+            self.well, self.running = set(), ""
+            try:
+                self.run(nb, resources, km)
+            except (DeadKernelError, CellTimeoutError) as error:
+                why = "the kernel died" if isinstance(error, DeadKernelError) else "time ran out"
+                nb.metadata["course"]["stopped"] = f"{why} in cell {self.running}"
+                break
+            if self.well.issuperset(checks) or not needs_more(nb.cells):
+                break
         for place in checks:
-            settle(nb.cells[place])
+            settle(nb.cells[place], ran=place in self.well)
         return nb, resources
+
+    def on_cell_executed(self, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
+        """Note which cells ran to their end."""
+        super().on_cell_executed(cell=cell, cell_index=cell_index, execute_reply=execute_reply)
+        if execute_reply["content"]["status"] == "ok":
+            self.well.add(cell_index)
 
     def run(self, nb: NotebookNode, resources: Any, km: Any, tries: int = 3) -> None:
         """Run it in a fresh kernel; one that never came up, because its port was taken meanwhile, is started again."""
@@ -277,10 +311,12 @@ class RunChecks(Execute):
         return super().preprocess_cell(cell, resources, index)
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        """Drop what an endless loop prints beyond reason, but never a verdict."""
-        if msg["msg_type"] == "stream":
-            self.printed += len(msg["content"]["text"])
-            if self.printed > self.most and "● " not in msg["content"]["text"]:
+        """Drop what an endless loop shows beyond reason, but not a verdict."""
+        if msg["msg_type"] in ("stream", "display_data", "execute_result", "update_display_data"):
+            shown = str(msg["content"].get("text") or msg["content"].get("data"))
+            self.printed += len(shown)
+            verdict = "\n● " in shown and len(shown) < 1000
+            if self.printed > self.most * (2 if verdict else 1):
                 return None
         return super().process_message(msg, cell, cell_index)
 
@@ -326,6 +362,27 @@ def needed(cells: list[NotebookNode]) -> set[int]:
     return found
 
 
+def needs_more(cells: list[NotebookNode]) -> bool:
+    """Tell whether `needed` may have missed something: cells were added, or an answer reads what the lesson made."""
+    ours = [cell for cell in cells if cell.cell_type == "code" and not is_answer(cell)]
+    made = {"globals", "locals", "vars", "eval", "exec"}
+    for cell in ours:
+        if "added" in cell.metadata.get("tags", []):
+            return True
+        made |= names_in(cell.source)[0] - imported(cell.source)
+    return any(names_in(cell.source)[2] & made for cell in cells if is_answer(cell))
+
+
+def imported(source: str) -> set[str]:
+    """Return the names that a cell's import statements bind."""
+    try:
+        tree = ast.parse(TransformerManager().transform_cell(source))
+    except SyntaxError:
+        return set()
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {(alias.asname or alias.name).split(".")[0] for node in found for alias in node.names}
+
+
 def names_in(source: str) -> tuple[set[str], set[str], set[str], set[str]]:
     """Return the global names that a cell binds, reads at once, reads at all (functions included), and stores into."""
     try:
@@ -364,8 +421,8 @@ def is_check(cell: NotebookNode) -> bool:
     return bool(cell.metadata.get("nbgrader", {}).get("grade"))
 
 
-def settle(cell: NotebookNode) -> None:
-    """Leave a check cell as nbgrader scores it: an error unless it said "right", and no trap if it did.
+def settle(cell: NotebookNode, ran: bool) -> None:
+    """Leave a check cell as nbgrader scores it: an error unless it ran to its end and said "right".
 
     nbgrader takes silence for right and any warning for wrong.
     """
@@ -374,7 +431,7 @@ def settle(cell: NotebookNode) -> None:
     for output in failed:
         if output.ename == "NotRightError":  # the line that it repeats stands above it
             output.traceback = ["No points."]
-    if re.search(r"^● ", said, re.M) and not failed:
+    if ran and re.search(r"^● ", said, re.M) and not failed:
         cell.outputs = [output for output in cell.outputs if output.output_type == "stream"]
         for output in cell.outputs:
             output.name = "stdout"
@@ -390,13 +447,17 @@ def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
     """Yield each submission as (student, lesson, fault), with a sentence where there is nothing to grade."""
     known = {path.stem for path in lessons()}
     for folder in sorted((root / "submitted").iterdir()):
-        if folder.name.startswith("."):
+        if folder.name in (".DS_Store", ".ipynb_checkpoints"):
             continue
         if not folder.is_dir():
             yield folder.name, "?", "a file where a student's folder is wanted, as in STUDENT/10_cnn/10_cnn.ipynb"
             continue
-        if re.search(r'[,"*?\[\]\n]', folder.name):
-            yield folder.name, "?", 'the name of the folder may hold no , " * ? [ ]'
+        if re.search(r'^[.\s]|\s$|[,"*?\[\]\n]', folder.name):
+            yield (
+                folder.name,
+                "?",
+                "the folder's name may not begin with a dot or hold , \" * ? [ ] or outer spaces",
+            )
             continue
         inside = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
         if not inside:
@@ -444,6 +505,9 @@ def what_happened(book: NotebookNode, release: NotebookNode) -> str:
             told += [f"{name_of(cell)}: {text}" for text in said]
         elif raised:
             told.append(f"cell {name_of(cell)} raised {', '.join(raised)}")
+    told += [f"cell {name} stands twice, the original counts" for name in notes["twice"]]
+    if notes["rebound"]:
+        told.append(f"redefines {', '.join(notes['rebound'])}, which a check uses: look at it")
     for place, line in (("reset", "changed: put back"), ("missing", "deleted: put back")):
         for name in notes[place]:
             tags = kinds[name].get("tags", [])
@@ -473,7 +537,7 @@ def scores(api: NbGraderAPI, stem: str, student: str) -> dict[str, tuple[float, 
 
 def no_points(api: NbGraderAPI, stem: str, student: str) -> None:
     """Enter 0 where nothing could be graded; otherwise nbgrader keeps the points of what was handed in before."""
-    with gradebook(api) as book:
+    with gradebook(api) as book, contextlib.suppress(MissingEntry):  # where the lesson was never graded
         for submission in book.update_or_create_submission(stem, student).notebooks:
             for grade in submission.grades:
                 grade.auto_score, grade.needs_manual_grade = 0, False
