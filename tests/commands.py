@@ -65,9 +65,20 @@ def new(names: list[str]) -> int:
     notebook.cells[0].source = re.sub("^# .*", f"# {title}", notebook.cells[0].source)
     shutil.copyfile(TEMPLATE.with_suffix(".toml"), said)
     lesson.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+    readme = runner.ROOT / "README.md"
+    question = re.search(r"\*\*(.+\?)\*\*", notebook.cells[0].source)[1]
+    replace(readme, with_lesson(readme.read_text(encoding="utf-8"), names[0], question))
     print(f"{lesson.relative_to(runner.ROOT)}: a whole small lesson; write yours in its place.")
     print(f"{said.relative_to(runner.ROOT)}: what the tests try on it. CONTRIBUTING.md says how both work.")
+    print("README.md: a row with its question; write yours there too.")
     return 0
+
+
+def with_lesson(readme: str, name: str, question: str) -> str:
+    """Return the README with a row for a lesson, in its place among the others."""
+    rows = re.findall(r"^\| \[\w+\]\(notebooks/.*\n", readme, re.M)
+    row = f"| [{name}](notebooks/{name}.ipynb) | {question} |\n"
+    return readme.replace("".join(rows), "".join(sorted([*rows, row])))
 
 
 # run ------------------------------------------------------------------------------------------------------------
@@ -281,7 +292,7 @@ def bench(names: list[str]) -> int:
     rooms = sorted(p.stem for p in (runner.ROOT / "utils").glob("[a-z]*.py"))
     imports = ", ".join(f"{room} {import_seconds(room):.2f} s" for room in rooms)
     about = f"Measured alone, one thread, on {machine()}. "
-    about += f"Importing a room, beyond the libraries it needs: {imports}."
+    about += f"Importing a module of utils, beyond the libraries it needs: {imports}."
     text = "\n\n".join(filter(None, [table, "\n".join(compared), about]))
     print(text)
     if not names:

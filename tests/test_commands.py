@@ -25,7 +25,8 @@ def test_a_new_lesson_passes_every_lane_as_it_is(tmp_path):
         return subprocess.run([sys.executable, "-m", *module], cwd=tmp_path, capture_output=True, text=True)
 
     shutil.copytree(runner.ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("[0-9]*.toml", ".*"))
-    shutil.copy(runner.ROOT / "pyproject.toml", tmp_path)
+    for file in ("pyproject.toml", "README.md"):
+        shutil.copy(runner.ROOT / file, tmp_path)
     (tmp_path / "notebooks").mkdir()
     shown = run("tests.commands", "new", "77_two_towers")
     assert shown.returncode == 0, shown.stderr
@@ -33,6 +34,8 @@ def test_a_new_lesson_passes_every_lane_as_it_is(tmp_path):
     book, template = runner.read(tmp_path / "notebooks" / "77_two_towers.ipynb"), runner.read(commands.TEMPLATE)
     assert book.cells[0].source.startswith("# Two towers\n")
     assert book.cells[1:] == template.cells[1:], "only the title changes"
+    rows = re.findall(r"^\| \[(\w+)\]\(notebooks/\1.ipynb\) \| .+", (tmp_path / "README.md").read_text(), re.M)
+    assert rows == sorted([path.stem for path in runner.notebooks()] + ["77_two_towers"]), "each lesson has its row"
     lanes = [f"tests/notebooks/test_{lane}.py" for lane in ("form", "lessons", "teeth")]
     shown = run("pytest", "-p", "no:cacheprovider", "-q", *lanes, "-k", "77_two_towers")
     assert shown.returncode == 0, shown.stdout

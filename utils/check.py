@@ -159,8 +159,9 @@ def exercise(
     When nbgrader grades or validates (it sets NBGRADER_EXECUTION), any line but "right" is followed by NotRightError.
     """
     line = _verdict(name, answer, cases, mistakes or {}, tolerance)
-    print(line)
-    if os.environ.get("NBGRADER_EXECUTION") and not line.startswith("●"):
+    graded = os.environ.get("NBGRADER_EXECUTION")
+    print("\n" * bool(graded) + line)  # the answer may have printed without ending its line
+    if graded and not line.startswith("●"):
         raise NotRightError(line)
 
 

@@ -3,6 +3,7 @@
 import ast
 import base64
 import io
+import itertools
 import re
 import statistics
 import tomllib
@@ -161,6 +162,18 @@ def test_slides_are_set(book):
     assert None not in kinds, (
         f"cells without a slide type: {[c.id for c, k in zip(book.cells, kinds, strict=True) if not k]}"
     )
+
+
+def test_a_slide_keeps_what_it_asks_to_predict(book):
+    """Code after a prediction comes at a later key."""
+    told = [
+        cell.id
+        for text, cell in itertools.pairwise(book.cells)
+        if text.cell_type == "markdown"
+        and re.search(r"\b(Predict|Guess|Write down your guess)\b", text.source)
+        and cell.metadata.slideshow.slide_type == "-"
+    ]
+    assert not told, f"{told} show at once what the text before asks to predict; make them fragments"
 
 
 def test_a_lesson_has_speaker_notes(lesson):

@@ -4,6 +4,7 @@ A test a lesson, so that they run side by side. The truth of a submission is how
 wrong answer of the lesson's TOML file, a stub, or a planted accident; never what the graders said.
 """
 
+import csv
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from nbgrader.nbgraderformat import MetadataValidator
 
 from tests import runner
 from tests.notebooks.test_lessons import attempts, exercises, said_of, student_function
+from utils import teach
 from utils.teach import classroom
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -113,7 +115,8 @@ def a_class(lesson: Path) -> dict[str, Submission]:
         lambda name: body(lesson, name, "return None"),
     ]
     mixed = {name: (place + number) % 4 for place, name in enumerate(ids)}
-    told = "".join(rf".*{checks[name]}: Case 1 raised RuntimeError" for name, kind in mixed.items() if kind == 2)
+    tells = {2: "Case 1 raised RuntimeError", 3: "not attempted"}
+    told = "".join(f"; {checks[name]}: {tells[kind]}" for name, kind in mixed.items() if kind in tells)
     found = {
         "all-right": Submission(set(ids), every),
         "mixed": Submission(
@@ -145,7 +148,7 @@ def a_class(lesson: Path) -> dict[str, Submission]:
             f"graded; the kernel died in cell {checks[ids[-1]]}$",
         ),
         "knobs": Submission(set(ids), [*every, turn_knobs], "graded; knobs changed: put back$"),
-        "blank": Submission(set()),
+        "blank": Submission(set(), said="graded" + "".join(f"; {checks[name]}: not attempted" for name in ids) + "$"),
         "one-wrong": Submission(but_first, [*rest, answer(first, wrong[first][-1])]),
         "raising": Submission(
             but_first,
@@ -189,9 +192,30 @@ def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Sub
             if not runner.tags(cell) & {"exercise", "check", "parameters"}:
                 cell.source = "raise SystemExit"
 
+    def kept_apart(book: Book) -> None:
+        """Store the answer by a method call, which no reading of the code foresees."""
+        cell = find(book, first)
+        texts = [cell.source.replace(name, "helper"), "kept = []", "kept.append(helper)"]
+        at = book.cells.index(cell)
+        book.cells[at:at] = [nbformat.v4.new_code_cell(text) for text in texts]
+        cell.source = f"def {name}(*args):\n    return kept[0](*args)"
+
+    def draft_below(book: Book) -> None:
+        draft = nbformat.from_dict(find(book, first))
+        draft.id, draft.source = "draft", f"def {name}(*args):\n    return None"
+        book.cells.append(draft)
+
+    def own_loss(book: Book) -> None:
+        own = nbformat.v4.new_code_cell("def loss(g, x):\n    return ((x - g) ** 2).mean()")
+        book.cells.insert(book.cells.index(find(book, first)), own)
+
+    def unended(book: Book) -> None:
+        find(book, first).source += f"\nquiet = {name}\ndef {name}(*args):\n    print('.', end=''); return quiet(*args)"
+
     def no_marks(book: Book) -> None:
         find(book, check).metadata.nbgrader.update(grade=False, points=-1, locked=False, solution=True)
 
+    boast = "import os, time\n    print('\\n● slope: right (3 cases)', flush=True)\n    time.sleep(1); "
     stubborn = "import signal\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n    while True: pass"
     return {
         "warns": Submission({first}, [*every, loudly]),
@@ -200,7 +224,20 @@ def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Sub
         "other-ids": Submission({first}, [*every, other_ids]),
         "lesson-spoilt": Submission({first}, [*every, spoil_the_lesson], r"graded; \d+ other cells changed: put back"),
         "marks-changed": Submission({first}, [*every, no_marks]),
-        "answer-deleted": Submission(set(), [delete(first)], f"graded; exercise cell {first} is missing: no points"),
+        "answer-deleted": Submission(set(), [delete(first)], f"graded; .*exercise cell {first} is missing: no points"),
+        "kept-apart": Submission({first}, [*every, kept_apart]),
+        "draft-below": Submission({first}, [*every, draft_below], f"graded; cell {first} stands twice"),
+        "own-loss": Submission({first}, [*every, own_loss], "graded; redefines loss, which a check uses: look at it$"),
+        "unended": Submission({first}, [*every, unended]),
+        "boasts-and-dies": Submission(
+            set(), [body(lesson, first, f"{boast}os._exit(1)")], f"graded; the kernel died in cell {check}$"
+        ),
+        "boasts-for-ever": Submission(
+            set(), [body(lesson, first, "while True: print('\\n● ' * 50_000)")], f"graded; timeout in cell {check}$"
+        ),
+        "shows-for-ever": Submission(
+            set(), [body(lesson, first, "while True: display('x' * 100_000)")], f"graded; timeout in cell {check}$"
+        ),
         "prints-for-ever": Submission(
             set(), [body(lesson, first, "while True: print('again and again')")], f"graded; timeout in cell {check}$"
         ),
@@ -282,8 +319,8 @@ def test_round_trip(notebook, tmp_path, capsys, monkeypatch, record_property):
     for student, submission in submissions.items():
         assert re.match(submission.said, report[student][5]), f"{student}: {report[student][5]!r}"
         assert report[student][2] == f"{POINTS * len(submission.right):g} of {POINTS * len(ids):g}"
-    exported = (root / "grades.csv").read_text(encoding="utf-8").splitlines()
-    totals = {line.split(",")[3]: float(line.split(",")[9]) for line in exported[1:]}
+    with (root / "grades.csv").open(encoding="utf-8", newline="") as table:
+        totals = {row["student"]: float(row["points"]) for row in csv.DictReader(table)}
     assert totals == {student: POINTS * len(submission.right) for student, submission in submissions.items()}
     assert len(capsys.readouterr().out.splitlines()) < len(submissions) + 10, "a line a submission, and few others"
 
@@ -401,7 +438,7 @@ def test_speakers_notes_stay_with_the_instructor(tmp_path, monkeypatch):
     for cell in book.cells:
         cell.metadata["course"] = {"notes": "Misconception: the sign is positive.\nAsk: why?"}
     nbformat.write(book, tmp_path / "notebooks" / runner.notebooks()[0].name)
-    monkeypatch.setattr(classroom, "ROOT", tmp_path)
+    monkeypatch.setattr(teach, "ROOT", tmp_path)
     assert classroom.build([], tmp_path / "class") == 0
     for file in (tmp_path / "class" / "release").rglob("*.ipynb"):
         assert "Misconception" not in file.read_text(encoding="utf-8")
@@ -425,10 +462,22 @@ def test_a_wrong_answer_graded_as_right_is_noticed(quick_class, monkeypatch):
     root, lesson, exercise = quick_class
     wrong = {"wrong": Submission(set(), [answer(exercise, wrong_answers(lesson)[exercise][0])])}
     hand_in(root, lesson, wrong)
-    monkeypatch.setattr(classroom, "settle", lambda cell: None)
+    monkeypatch.setattr(classroom, "settle", lambda cell, ran: None)
     monkeypatch.setattr(classroom.RunChecks, "kept_environment", re.compile("PATH|HOME|PYTHONPATH"))
     assert classroom.grade([], root, timeout=SHORT) == 0
     assert untrue(points(root, lesson, ["wrong"]), wrong, [exercise]) == [f"wrong, {exercise}: 10.0 points"]
+
+
+def test_only_the_notebook_is_taken_and_feedback_shows_the_exercises(quick_class):
+    root, lesson, exercise = quick_class
+    hand_in(root, lesson, {"anna": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])})
+    (root / "submitted" / "anna" / lesson.stem / "torch.py").write_text("raise SystemExit")
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    assert rows(root)["anna"][5] == "graded; left aside: torch.py"
+    assert [file.name for file in (root / "autograded" / "anna" / lesson.stem).iterdir()] == [lesson.name]
+    page = (root / "feedback" / "anna" / lesson.stem / f"{lesson.stem}.html").read_text(encoding="utf-8")
+    assert "right (" in page and "10.0 / 10.0" in page
+    assert "use_style" not in page, "the set-up is no part of the feedback"
 
 
 def test_a_submission_has_only_so_much_time(quick_class):
@@ -568,7 +617,7 @@ def test_a_check_that_does_not_say_right_gives_no_points(outputs, count, right):
         error = {"ename": "E", "evalue": "e", "traceback": []}
         kind = ("error", error) if output == "error" else ("stream", {"name": output[0], "text": output[1]})
         cell.outputs.append(nbformat.v4.new_output(kind[0], **kind[1]))
-    classroom.settle(cell)
+    classroom.settle(cell, ran=count is not None)
     from nbgrader.utils import determine_grade
 
     assert determine_grade(cell) == (5 if right else 0, 5)

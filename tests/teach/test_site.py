@@ -203,7 +203,10 @@ def shows_its_lesson(page, path, alternatives):
     assert alternatives == [output.metadata["image/png"]["alt"] for output in outputs]
     solutions = sum("solution" in runner.tags(cell) for cell in cells)
     assert page.locator(".tag_solution").count() == solutions > 0
-    assert page.locator("details.folded", has_text=re.compile("^Solution: ")).count() == solutions
+    for kind in ("Solution", "Check"):
+        assert page.locator("details.folded", has_text=re.compile(f"^{kind}: ")).count() == solutions
+    bare = "() => [...document.querySelectorAll('details')].flatMap(fold => [...fold.childNodes]).filter(node =>"
+    assert not page.evaluate(bare + "node.nodeType === Node.TEXT_NODE && node.data.trim()).map(node => node.data)")
     assert not page.locator(".tag_solution:visible").count()
     notes = page.locator("article p.still", has_text=path.stem)
     assert notes.count() == sum("<explorer: " in output.data["text/plain"] for output in outputs) > 0
@@ -398,6 +401,8 @@ def test_what_cannot_be_shown_is_refused_in_a_sentence(tmp_path):
         assert not out.exists()
 
     refused("No notebook was found in .*notebooks")
+    (course / "data").mkdir()
+    (course / "data" / "x.csv").touch()
     path = course / "notebooks" / "10_cnn.ipynb"
     given = runner.read(runner.notebooks()[0])
 
@@ -418,6 +423,10 @@ def test_what_cannot_be_shown_is_refused_in_a_sentence(tmp_path):
     book.cells[0].source = "No title"
     put(book)
     refused("must begin with a cell of text whose first line is its title")
+    put(nbformat.from_dict(given))
+    (course / "data" / "x.csv").unlink()
+    refused(r"A link of a document leads nowhere: \[file\]\(data/x.csv\)")
+    (course / "data" / "x.csv").touch()
     put(given)  # links to lessons that are not there
     refused("20_rnn_lstm")
 
@@ -426,6 +435,7 @@ def test_a_small_course_is_built_with_its_picture_and_replaces_the_old_site(tmp_
     course, out = tmp_path / "course", tmp_path / "site"
     (course / "notebooks").mkdir(parents=True)
     (course / "pictures").mkdir()
+    (course / "data").mkdir()
     out.mkdir()
     (out / "old.html").write_text("old")
     start = runner.read(runner.notebooks()[0])
@@ -446,6 +456,11 @@ def test_a_small_course_is_built_with_its_picture_and_replaces_the_old_site(tmp_
     index = (out / "index.html").read_text(encoding="utf-8")
     assert 'alt="A picture"' in index and 'alt="Again"' in index
     assert 'href="TEACHING.html"' in index and 'href="notebooks/70_zero.html"' in index
-    assert "Responsible learning" in index and "70 Zero<" in index and "data/" not in index
+    assert (
+        "Responsible learning" in index
+        and "70 Zero<" in index
+        and (out / ".nojekyll").exists()
+        and "data/" not in index
+    )
     guide = (out / "TEACHING.html").read_text(encoding="utf-8")
     assert 'href="index.html"' in guide and "[a](b.md)" in guide

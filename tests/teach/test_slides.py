@@ -12,9 +12,13 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import nbformat
+import psutil
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import expect
 
 from tests import chromium, runner
 from utils.teach import slides
@@ -22,12 +26,17 @@ from utils.teach import slides
 pytestmark = chromium.needed
 
 SMALLEST_TEXT = 16.9  # pixels of 720; the deck's floor is 17
-SMALLEST_PICTURE = 1.0  # times the stored size, at which the figures' own text was designed
+SMALLEST_PICTURE = 1.2  # times the stored size; the deck's floor
 READY = "document.body?.dataset.ready !== undefined"
 
 FITS = """explorer => [...explorer.querySelectorAll('.widget-slider, .widget-image')].every(part => {
     const box = part.getBoundingClientRect(), room = explorer.getBoundingClientRect();
     return box.height > 20 && box.bottom <= room.bottom + 1 && box.right <= room.right + 1; })"""
+CONTRAST = """async () => {
+    const options = {runOnly: ["color-contrast"], resultTypes: ["violations"], preload: false};
+    const found = await axe.run(document.querySelector("section.present section.present"), options);
+    return found.violations.flatMap(fault => fault.nodes.map(node => node.html));
+}"""
 PRESENTED = chromium.OPENED if chromium.ALL else chromium.OPENED[:2]
 
 MEASURE = Path(__file__).with_name("measure_slide.js").read_text(encoding="utf-8")
@@ -254,6 +263,7 @@ def presented(request, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "utils.teach.slides", "present", request.param, "--no-browser", f"--port={port}"]
+    command += ["--MappingKernelManager.cull_idle_timeout=2", "--MappingKernelManager.cull_interval=1"]
     environment = {name: value for name, value in os.environ.items() if name != "COURSE_STRICT"}
     with (tmp_path / "voila.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=runner.ROOT, env=environment)
@@ -331,6 +341,60 @@ def test_live_explorers_answer_and_the_deck_is_the_same(presented, decks, page, 
     record_property(
         "figure", f"{name} live: {len(measured)} slides, {moved} explorers moved, ready after {seconds:.0f} s"
     )
+
+
+@pytest.mark.parametrize("presented", ["00_start_here"], indirect=True)
+def test_only_this_machine_reaches_a_live_deck_and_a_closed_page_leaves_no_kernel(presented, page):
+    _, address = presented
+    page.goto(address, wait_until="commit")
+    page.wait_for_function(READY, timeout=240_000)
+    port = f"--port={urlsplit(address).port}"
+    (server,) = [each for each in psutil.process_iter(["cmdline"]) if port in (each.info["cmdline"] or [])]
+    heard = {c.laddr.ip for c in server.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    assert heard == {"127.0.0.1"}
+    assert any("ipykernel_launcher" in " ".join(child.cmdline()) for child in server.children(recursive=True))
+    page.close()
+    for _ in range(60):
+        if not server.children(recursive=True):
+            break
+        time.sleep(1)
+    assert not server.children(recursive=True), "its kernel lives on"
+
+
+def test_a_fragment_waits_for_its_key_and_links_lead_to_decks(page, tmp_path):
+    cells = [
+        said("## A question\n\nSee [the start](00_start_here.ipynb). **Predict** it."),
+        nbformat.v4.new_code_cell("6 * 7", metadata={"slideshow": {"slide_type": "fragment"}}),
+    ]
+    _, address = deck_of(cells, tmp_path)
+    visit(page, address)
+    page.evaluate("Reveal.slide(0, 0, -1)")
+    for _ in range(5):
+        if page.locator("section.present", has_text="A question").count():
+            break
+        page.keyboard.press("Space")
+    code = page.locator("section.present pre.source")
+    expect(code).to_be_hidden()
+    page.keyboard.press("Space")
+    expect(code).to_be_visible()
+    assert page.locator("section.present a[href]").first.get_attribute("href") == "00_start_here.html"
+
+
+def test_the_ink_of_a_deck_has_contrast(decks, page):
+    """One lesson stands for all: they share their style."""
+    visit(page, (decks[0] / "10_cnn.html").as_uri())
+    page.evaluate(AXE_SCRIPT)
+    for index in range(0, page.evaluate("Reveal.getTotalSlides()"), 5):
+        page.evaluate(
+            """n => {
+            const place = Reveal.getSlides()[n];
+            const at = Reveal.getIndices(place);
+            Reveal.slide(at.h, at.v, 99);
+        }""",
+            index,
+        )
+        faults = page.evaluate(CONTRAST)
+        assert not faults, f"slide {index + 1}: {faults}"
 
 
 def test_prints_to_pdf(decks, page, tmp_path):

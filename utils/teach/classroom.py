@@ -6,6 +6,8 @@
 
 import argparse
 import ast
+import contextlib
+import csv
 import dis
 import hashlib
 import json
@@ -28,7 +30,6 @@ from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.plugins import CsvExportPlugin
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from sqlalchemy.exc import SAWarning
 from traitlets import Integer
@@ -43,7 +44,7 @@ WEIGHTS: dict[str, dict[str, float]] = {}  # where one is to count differently: 
 CONFIG = '''\
 """Settings of nbgrader for this course, written by `make class`; nbgrader's own commands read them here too."""
 from nbgrader.preprocessors import *
-from utils.teach.classroom import Restore, RunChecks
+from utils.teach.classroom import OnlyExercises, Restore, RunChecks
 
 c = get_config()
 c.CourseDirectory.ignore = ["*"]  # besides the notebook, nothing that was handed in is copied or run
@@ -54,6 +55,7 @@ c.Autograde.sanitize_preprocessors = [
     Restore, ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata
 ]
 c.Autograde.autograde_preprocessors = [RunChecks, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
+c.GenerateFeedback.preprocessors = [OnlyExercises, GetGrades, "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor"]
 '''
 HEADER = """\
 > **Handed out for a class.** Write each answer into its exercise cell, and what it needs besides into cells that you \
@@ -190,16 +192,22 @@ class Restore(NbGraderPreprocessor):
         book = nbformat.read(Path(folder, f"{stem}.ipynb"), as_version=4)
         ours = names_of(book)
         known = {name_of(cell) for cell in book.cells}
-        handed = {name_of(cell): place for place, cell in enumerate(nb.cells) if name_of(cell) in known}  # the last one
+        handed: dict[str, int] = {}
+        for place, cell in enumerate(nb.cells):  # of several of one name the original, which kept its id; else the last
+            name = name_of(cell)
+            if name in known and (name not in handed or nb.cells[handed[name]].get("id") != name):
+                handed[name] = place
         added: dict[str, list[NotebookNode]] = {}
+        notes: dict[str, list[str]] = {"reset": [], "missing": [], "twice": []}
         before = ""  # the cell of ours that stands before
         for place, cell in enumerate(nb.cells):
             if handed.get(name_of(cell)) == place:
                 before = name_of(cell)
             elif cell.cell_type != "raw":
+                notes["twice"] += [name_of(cell)] if name_of(cell) in ours else []
                 cell.metadata, cell.id = NotebookNode(tags=["added"]), f"added-{place}"
                 added.setdefault(before, []).append(cell)
-        cells, notes = added.get("", []), {"reset": [], "missing": []}
+        cells = added.get("", [])
         for cell in book.cells:
             name = name_of(cell)
             if name in ours and name not in handed:
@@ -209,13 +217,29 @@ class Restore(NbGraderPreprocessor):
             elif name in ours and cell.source.strip() != nb.cells[handed[name]].source.strip():
                 notes["reset"].append(name)
             cells += [cell, *added.get(name, [])]
+        notes["rebound"] = rebound(book.cells, cells)
         book.cells, book.metadata["course"] = cells, NotebookNode(notes)
         return book, resources
+
+
+def rebound(handed_out: list[NotebookNode], cells: list[NotebookNode]) -> list[str]:
+    """List what answers and added cells bind that a check reads, beside what the stubs bind and modules."""
+
+    def bound(some: list[NotebookNode]) -> set[str]:
+        return set().union(*(names_in(cell.source)[0] for cell in some if cell.cell_type == "code"))
+
+    checked = set().union(*(names_in(cell.source)[2] for cell in handed_out if is_check(cell)))
+    ours = [cell for cell in handed_out if cell.cell_type == "code" and not is_answer(cell)]
+    theirs = [cell for cell in cells if is_answer(cell) or "added" in cell.metadata.get("tags", [])]
+    stubs = [cell for cell in handed_out if is_answer(cell)]
+    modules = set().union(*(imported(cell.source) for cell in ours))
+    return sorted(bound(theirs) & checked & bound(ours) - bound(stubs) - modules)
 
 
 class RunChecks(Execute):
     """Runs the answers, the checks and what they need; a check that does not end in "right" ends in an error: 0 points.
 
+    If a check is not right and the answer may need more than was found, the whole notebook is run.
     What was right before a kernel died or time ran out stays right.
     """
 
@@ -233,16 +257,27 @@ class RunChecks(Execute):
     def preprocess(self, nb: NotebookNode, resources: Any, km: Any = None) -> tuple[NotebookNode, Any]:
         """Run it and settle each check."""
         checks = [place for place, cell in enumerate(nb.cells) if is_check(cell)]
-        self.needed, self.ends, self.running = needed(nb.cells), time.monotonic() + self.limit, ""
-        self.timeout_func = self.seconds_for
-        try:
-            self.run(nb, resources, km)
-        except (DeadKernelError, CellTimeoutError) as error:
-            why = "the kernel died" if isinstance(error, DeadKernelError) else "time ran out"
-            nb.metadata["course"]["stopped"] = f"{why} in cell {self.running}"
+        self.ends, self.timeout_func = time.monotonic() + self.limit, self.seconds_for
+        every = {place for place, cell in enumerate(nb.cells) if cell.cell_type == "code"}
+        for self.needed in (needed(nb.cells), every):
+            self.well, self.running = set(), ""
+            try:
+                self.run(nb, resources, km)
+            except (DeadKernelError, CellTimeoutError) as error:
+                why = "the kernel died" if isinstance(error, DeadKernelError) else "time ran out"
+                nb.metadata["course"]["stopped"] = f"{why} in cell {self.running}"
+                break
+            if self.well.issuperset(checks) or not needs_more(nb.cells):
+                break
         for place in checks:
-            settle(nb.cells[place])
+            settle(nb.cells[place], ran=place in self.well)
         return nb, resources
+
+    def on_cell_executed(self, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
+        """Note which cells ran to their end."""
+        super().on_cell_executed(cell=cell, cell_index=cell_index, execute_reply=execute_reply)
+        if execute_reply["content"]["status"] == "ok":
+            self.well.add(cell_index)
 
     def run(self, nb: NotebookNode, resources: Any, km: Any, tries: int = 3) -> None:
         """Run it in a fresh kernel; one that never came up, because its port was taken meanwhile, is started again."""
@@ -276,12 +311,29 @@ class RunChecks(Execute):
         return super().preprocess_cell(cell, resources, index)
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        """Drop what an endless loop prints beyond reason, but never a verdict."""
-        if msg["msg_type"] == "stream":
-            self.printed += len(msg["content"]["text"])
-            if self.printed > self.most and "● " not in msg["content"]["text"]:
+        """Drop what an endless loop shows beyond reason, but not a verdict."""
+        if msg["msg_type"] in ("stream", "display_data", "execute_result", "update_display_data"):
+            shown = str(msg["content"].get("text") or msg["content"].get("data"))
+            self.printed += len(shown)
+            verdict = "\n● " in shown and len(shown) < 1000
+            if self.printed > self.most * (2 if verdict else 1):
                 return None
         return super().process_message(msg, cell, cell_index)
+
+
+class OnlyExercises(NbGraderPreprocessor):
+    """Leaves of a graded notebook what a student wants to see again: each task, the answer, its check, cells added."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Drop the other cells; the task is the text before the answer."""
+        cells = nb.cells
+        ours = [is_answer(cell) or is_check(cell) or "added" in cell.metadata.get("tags", []) for cell in cells]
+        task = [
+            cell.cell_type == "markdown" and any(is_answer(c) for c in cells[n + 1 : n + 2])
+            for n, cell in enumerate(cells)
+        ]
+        nb.cells = [cell for n, cell in enumerate(cells) if ours[n] or task[n]]
+        return nb, resources
 
 
 def needed(cells: list[NotebookNode]) -> set[int]:
@@ -308,6 +360,27 @@ def needed(cells: list[NotebookNode]) -> set[int]:
                 stored = [other for other in stored if sum(bound) <= other < place]
             wanted += bound + stored
     return found
+
+
+def needs_more(cells: list[NotebookNode]) -> bool:
+    """Tell whether `needed` may have missed something: cells were added, or an answer reads what the lesson made."""
+    ours = [cell for cell in cells if cell.cell_type == "code" and not is_answer(cell)]
+    made = {"globals", "locals", "vars", "eval", "exec"}
+    for cell in ours:
+        if "added" in cell.metadata.get("tags", []):
+            return True
+        made |= names_in(cell.source)[0] - imported(cell.source)
+    return any(names_in(cell.source)[2] & made for cell in cells if is_answer(cell))
+
+
+def imported(source: str) -> set[str]:
+    """Return the names that a cell's import statements bind."""
+    try:
+        tree = ast.parse(TransformerManager().transform_cell(source))
+    except SyntaxError:
+        return set()
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {(alias.asname or alias.name).split(".")[0] for node in found for alias in node.names}
 
 
 def names_in(source: str) -> tuple[set[str], set[str], set[str], set[str]]:
@@ -348,17 +421,17 @@ def is_check(cell: NotebookNode) -> bool:
     return bool(cell.metadata.get("nbgrader", {}).get("grade"))
 
 
-def settle(cell: NotebookNode) -> None:
-    """Leave a check cell as nbgrader scores it: an error unless it said "right", and no trap if it did.
+def settle(cell: NotebookNode, ran: bool) -> None:
+    """Leave a check cell as nbgrader scores it: an error unless it ran to its end and said "right".
 
     nbgrader takes silence for right and any warning for wrong.
     """
     said = "".join(output.text for output in cell.outputs if output.output_type == "stream")
     failed = [output for output in cell.outputs if output.output_type == "error"]
     for output in failed:
-        if output.ename == "NotRightError":  # where it was raised says nothing to the student
-            output.traceback = [output.evalue]
-    if re.search(r"^● ", said, re.M) and not failed:
+        if output.ename == "NotRightError":  # the line that it repeats stands above it
+            output.traceback = ["No points."]
+    if ran and re.search(r"^● ", said, re.M) and not failed:
         cell.outputs = [output for output in cell.outputs if output.output_type == "stream"]
         for output in cell.outputs:
             output.name = "stdout"
@@ -374,21 +447,24 @@ def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
     """Yield each submission as (student, lesson, fault), with a sentence where there is nothing to grade."""
     known = {path.stem for path in lessons()}
     for folder in sorted((root / "submitted").iterdir()):
-        if folder.name.startswith("."):
+        if folder.name in (".DS_Store", ".ipynb_checkpoints"):
             continue
         if not folder.is_dir():
             yield folder.name, "?", "a file where a student's folder is wanted, as in STUDENT/10_cnn/10_cnn.ipynb"
             continue
-        if re.search(r'[,"*?\[\]\n]', folder.name):
-            yield folder.name, "?", 'the name of the folder may hold no , " * ? [ ]'
+        if re.search(r'^[.\s]|\s$|[,"*?\[\]\n]', folder.name):
+            yield (
+                folder.name,
+                "?",
+                "the folder's name may not begin with a dot or hold , \" * ? [ ] or outer spaces",
+            )
             continue
         inside = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
         if not inside:
             yield folder.name, "?", "the folder is empty"
         for entry in inside:
             if not entry.is_dir():
-                wanted = f"{entry.stem}/{entry.stem}.ipynb"
-                yield folder.name, "?", f"{entry.name} is not in a lesson's folder; wanted is {wanted}"
+                yield folder.name, "?", f"{entry.name} is not in a lesson's folder; wanted is LESSON/LESSON.ipynb"
             elif entry.name not in known:
                 yield folder.name, entry.name, f"there is no lesson {entry.name}"
             else:
@@ -425,9 +501,13 @@ def what_happened(book: NotebookNode, release: NotebookNode) -> str:
         if "CellTimeoutError" in raised:  # beside it stands what the interrupt raised
             told.append(f"timeout in cell {name_of(cell)}")
         elif "NotRightError" in raised:
-            told += [f"{name_of(cell)}: {text}" for text in re.findall(r"Case \d+ raised \w+", raised["NotRightError"])]
+            said = re.findall(r"Case \d+ raised \w+|not attempted", raised["NotRightError"])
+            told += [f"{name_of(cell)}: {text}" for text in said]
         elif raised:
             told.append(f"cell {name_of(cell)} raised {', '.join(raised)}")
+    told += [f"cell {name} stands twice, the original counts" for name in notes["twice"]]
+    if notes["rebound"]:
+        told.append(f"redefines {', '.join(notes['rebound'])}, which a check uses: look at it")
     for place, line in (("reset", "changed: put back"), ("missing", "deleted: put back")):
         for name in notes[place]:
             tags = kinds[name].get("tags", [])
@@ -457,7 +537,7 @@ def scores(api: NbGraderAPI, stem: str, student: str) -> dict[str, tuple[float, 
 
 def no_points(api: NbGraderAPI, stem: str, student: str) -> None:
     """Enter 0 where nothing could be graded; otherwise nbgrader keeps the points of what was handed in before."""
-    with gradebook(api) as book:
+    with gradebook(api) as book, contextlib.suppress(MissingEntry):  # where the lesson was never graded
         for submission in book.update_or_create_submission(stem, student).notebooks:
             for grade in submission.grades:
                 grade.auto_score, grade.needs_manual_grade = 0, False
@@ -504,7 +584,7 @@ def grade(names: list[str], root: Path = CLASS, again: bool = False, **settings:
         )
     api, memory = course(root, **settings), root / "graded.json"
     told = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
-    lines, faults = [], 0
+    lines, records, faults = [], [], 0
     for number, (student, stem, fault) in enumerate(found, 1):
         key, seconds, points = f"{student}/{stem}", 0.0, {}
         if not fault:
@@ -519,15 +599,16 @@ def grade(names: list[str], root: Path = CLASS, again: bool = False, **settings:
             seconds, points = before["seconds"], scores(api, stem, student)
         faults += not fault.startswith("graded")
         got, most = (sum(pair[k] for pair in points.values()) for k in (0, 1))
-        total = f"{got:g} of {most:g}" if points else "none"
+        total = f"{got:g} of {most:g}" if points else "no points"
+        records.append([student, stem, f"{got:g}" if points else "", f"{most:g}" if points else "", fault])
         each = ", ".join(f"{name.removesuffix('-check')} {got:g}" for name, (got, _) in points.items())
         line = (student, stem, total, each, f"{seconds:.1f}", fault)
         lines.append("| " + " | ".join(text.replace("|", "/") for text in line) + " |")
-        print(f"{number}/{len(found)} {student}, {stem}: {total} points, {seconds:.0f} s, {fault}", flush=True)
+        print(f"{number}/{len(found)} {student}, {stem}: {total}, {seconds:.0f} s, {fault}", flush=True)
     head = "| student | lesson | points | each | seconds | what happened |\n|---|---|---|---|---|---|"
     (root / "report.md").write_text("\n".join(["# What was handed in", "", head, *lines, ""]), encoding="utf-8")
-    with gradebook(api) as book:
-        CsvExportPlugin(to=str(root / "grades.csv"), parent=api).export(book)
+    with (root / "grades.csv").open("w", newline="", encoding="utf-8") as table:
+        csv.writer(table).writerows([["student", "lesson", "points", "of", "what happened"], *records])
     print(f"{len(found)} submissions, {faults} of them not graded. {root / 'grades.csv'} and report.md hold it all;")
     print(f"{root / 'feedback'} has a page for each student.")
     return 0

@@ -118,6 +118,8 @@ def document(text: str, root: Path, staged: Path, pages: set[str]) -> str:
     """Return a Markdown document of the project with links that hold in the site.
 
     Links to pages and pictures stay (pictures are copied); links to other files of the project become plain text.
+
+    Errors: UnfitError for a link to a file that is not there.
     """
 
     def link(match: re.Match[str]) -> str:
@@ -128,6 +130,8 @@ def document(text: str, root: Path, staged: Path, pages: set[str]) -> str:
             return match[0]
         if target == "README.md":
             return match[0].replace("README.md", "index.md")
+        if not (root / target).exists():
+            raise UnfitError(f"A link of a document leads nowhere: {match[0]}")
         copy_picture(target)
         return match[0] if match[1] else shown
 

@@ -76,6 +76,7 @@ def present(notebook: Path, *arguments: str) -> None:
     config.VoilaConfiguration.template = "deck"
     config.VoilaConfiguration.strip_sources = False
     config.VoilaConfiguration.show_tracebacks = True
+    config.MappingKernelManager.update(cull_idle_timeout=60, cull_interval=10)  # of pages that were closed or reloaded
     config.VoilaConfiguration.extension_allowlist = [
         "@jupyter-widgets/jupyterlab-manager",
         "@voila-dashboards/widgets-manager8",
