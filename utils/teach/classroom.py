@@ -464,7 +464,8 @@ def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
             yield folder.name, "?", "the folder is empty"
         for entry in inside:
             if not entry.is_dir():
-                yield folder.name, "?", f"{entry.name} is not in a lesson's folder; wanted is LESSON/LESSON.ipynb"
+                wanted = entry.stem if entry.suffix == ".ipynb" else "LESSON"
+                yield folder.name, "?", f"{entry.name} is not in a lesson's folder; wanted is {wanted}/{wanted}.ipynb"
             elif entry.name not in known:
                 yield folder.name, entry.name, f"there is no lesson {entry.name}"
             else:
