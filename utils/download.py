@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pooch
-import requests
 from tqdm import tqdm
 
 TIMEOUT = (10, 30)  # seconds until a server answers at all, and between two pieces of what it sends
@@ -41,6 +40,8 @@ def fetch(mirrors: list[str], path: Path, known_hash: str) -> Path:
 
     Errors: DownloadError, with what each mirror did, or why the file could not be written.
     """
+    import requests  # not above: it adds a filter for warnings
+
     pooch.get_logger().setLevel("ERROR")
     faults = []
     for url in mirrors:
@@ -60,7 +61,9 @@ def fetch(mirrors: list[str], path: Path, known_hash: str) -> Path:
     raise DownloadError("; ".join(faults))
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Any) -> str:
+    import requests
+
     if error.response is not None:
         return f"answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):
