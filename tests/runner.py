@@ -123,7 +123,7 @@ def failure(path: Path, error: Stop) -> str:
     return f"{path.stem}, cell {error.cell}: {error.ename}: {error.evalue}"
 
 
-def _papermill(given: Path, done: Path, knobs_given: dict[str, Any], tries: int = 3) -> None:
+def _papermill(given: Path, done: Path, knobs_given: dict[str, Any], cell_timeout: float, tries: int = 3) -> None:
     """Execute a file; a kernel that never came up, because its port was taken meanwhile, is started again."""
     for left in reversed(range(tries)):
         try:
@@ -134,7 +134,7 @@ def _papermill(given: Path, done: Path, knobs_given: dict[str, Any], tries: int 
                 cwd=NOTEBOOKS,
                 kernel_name="python3",
                 progress_bar=False,
-                execution_timeout=CELL_TIMEOUT,
+                execution_timeout=cell_timeout,
             )
             return
         except RuntimeError as error:
@@ -148,6 +148,7 @@ def execute(
     strict: bool = True,
     source: NotebookNode | None = None,
     probes: dict[str, str] | None = None,
+    cell_timeout: float = CELL_TIMEOUT,
 ) -> Run:
     """Execute a notebook through papermill in a kernel of its own; the file itself is not touched.
 
@@ -171,7 +172,7 @@ def execute(
             nbformat.write(notebook, given)
             error = None
             try:
-                _papermill(given, done, knobs_given or {})
+                _papermill(given, done, knobs_given or {}, cell_timeout)
             except PapermillExecutionError as stopped:
                 error = Stop("?", stopped.ename, stopped.evalue)
             except (CellTimeoutError, DeadKernelError) as stopped:

@@ -84,7 +84,7 @@ def work(run: dict[str, Any], timeout: float, command: list[str]) -> dict[str, A
         start_new_session=True,
     )
     try:
-        said, errors = process.communicate(json.dumps(run), timeout)
+        said, errors = process.communicate(json.dumps({**run, "timeout": timeout}), timeout)
     except subprocess.TimeoutExpired:
         _end(process)
         raise RunLostError(f"took longer than {timeout:g} s") from None
@@ -116,7 +116,8 @@ def one(run: dict[str, Any]) -> dict[str, Any]:
     start = time.perf_counter()
     if runner.digest(runner.read(path)) != run["code"]:
         return {"claims": [], "seconds": 0.0, "error": f"this machine's {path.stem} is of another version"}
-    outcome = runner.execute(path, run["knobs"], strict=False, probes={"probe-memory": commands.PEAK_MEMORY})
+    probes = {"probe-memory": commands.PEAK_MEMORY}
+    outcome = runner.execute(path, run["knobs"], strict=False, probes=probes, cell_timeout=run["timeout"])
     result = {"claims": outcome.claims, "seconds": time.perf_counter() - start}
     result["versions"] = f"Python {platform.python_version()}, torch {version('torch')}, numpy {version('numpy')}"
     if outcome.error:
