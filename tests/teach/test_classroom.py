@@ -302,6 +302,7 @@ def rows(root: Path) -> dict[str, list[str]]:
     return {columns[0]: columns for columns in table[1:]}
 
 
+@pytest.mark.timeout(3000)  # dozens of submissions one after the other, also on a slow machine
 def test_round_trip(notebook, tmp_path, capsys, monkeypatch, record_property):
     """Whatever a class hands in, the grades are the truth, the report says what happened, and nothing is altered."""
     monkeypatch.setenv("COURSE_TOKEN", "the instructor's")
