@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -26,3 +27,12 @@ ALL = os.environ.get("COURSE_BROWSER") == "all"  # `make test-browser`; otherwis
 OPENED = runner.notebooks() if ALL else runner.notebooks()[:3]
 SHOTS = runner.BUILD / "screenshots"
 needed = pytest.mark.skipif(CHROMIUM is None and not ALL, reason="no chromium here; on Debian: apt install chromium")
+
+
+def stop(server: subprocess.Popen) -> None:
+    """End a server that the browser was served by, by force if it does not go."""
+    server.terminate()
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        server.kill()

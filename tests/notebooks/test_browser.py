@@ -66,11 +66,7 @@ def lab(tmp_path_factory):
                     time.sleep(0.2)
             yield folder, address
         finally:
-            server.terminate()
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.kill()
+            chromium.stop(server)
 
 
 @pytest.fixture

@@ -170,7 +170,7 @@ def test_a_slide_keeps_what_it_asks_to_predict(book):
         cell.id
         for text, cell in itertools.pairwise(book.cells)
         if text.cell_type == "markdown"
-        and re.search(r"\b(Predict|Guess|Write down your guess)\b", text.source)
+        and re.search(r"\b(Predict|Guess|Write down your guess|Before you run)\b", text.source)
         and cell.metadata.slideshow.slide_type == "-"
     ]
     assert not told, f"{told} show at once what the text before asks to predict; make them fragments"

@@ -277,11 +277,7 @@ def presented(request, tmp_path):
                     time.sleep(0.2)
             yield request.param, f"http://127.0.0.1:{port}/"
         finally:
-            server.terminate()
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.kill()
+            chromium.stop(server)
 
 
 @pytest.mark.parametrize("presented", [path.stem for path in PRESENTED], indirect=True)
