@@ -1,7 +1,6 @@
 # Deep Learning by Hand. The two commands: `make lab` opens the course, `make test` proves it.
 PYTHON ?= python3
 NB ?=
-N ?= 5
 SEEDS ?= 10
 SET ?=
 SCHEDULER ?=
@@ -13,9 +12,9 @@ RUN := $(BIN)/python -m tests.commands
 PYTEST := $(BIN)/python tests/offline.py $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
 	--nbval-cell-timeout=300 -p no:cacheprovider -n $(WORKERS) --dist loadscope --no-loadscope-reorder -q -rs
 
-quick test test-browser run seeds bench sweep present grade: export OMP_NUM_THREADS = 1
+quick test test-browser run bench sweep present grade: export OMP_NUM_THREADS = 1
 
-.PHONY: help lab test slides present class grade site new quick run seeds bench figures test-browser clean
+.PHONY: help lab test slides present class grade site new quick run bench figures test-browser clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -55,9 +54,6 @@ quick: .venv/test  ## a writer's inner loop, as in NB=10_cnn: form, defaults, se
 
 run: .venv/test  ## execute the notebooks that changed, in place (or NB=10_cnn)
 	$(RUN) run $(NB)
-
-seeds: .venv/test  ## the worst margin of each claim over N seeds (NB=10_cnn N=5)
-	$(RUN) seeds $(NB) --count $(N)
 
 bench: .venv/test  ## seconds, memory and redraw time of each notebook alone; the table goes into the README
 	$(RUN) bench $(NB)

@@ -1,10 +1,9 @@
-"""The commands behind the Makefile: `python -m tests.commands new | run | seeds | bench | figures`."""
+"""The commands behind the Makefile: `python -m tests.commands new | run | bench | figures`."""
 
 import argparse
 import base64
 import contextlib
 import json
-import math
 import os
 import platform
 import re
@@ -14,8 +13,6 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -170,63 +167,6 @@ def run(names: list[str]) -> int:
     return bool(faults)
 
 
-# seeds ----------------------------------------------------------------------------------------------------------
-
-
-def seeds(names: list[str], count: int) -> int:
-    """Run each notebook with `count` seeds, claims reported only, and print the worst margin of each claim."""
-    faults = 0
-    for path in chosen(names):
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # a process for each run: an event loop serves one notebook
-            runs = [pool.submit(subprocess.run, one_seed(path, seed), **PIPED) for seed in range(count)]
-            done = {seed: task.result() for seed, task in enumerate(tqdm(runs, desc=path.stem, disable=None))}
-        stopped = {seed: answer.stderr.strip().splitlines()[-1] for seed, answer in done.items() if answer.returncode}
-        for seed, said in stopped.items():
-            print(f"{path.stem}, seed {seed}: {said}")
-        told = {seed: json.loads(answer.stdout) for seed, answer in done.items() if seed not in stopped}
-        lines, failed = worst_margins(told)
-        print(f"\n{path.stem}: the worst margin of each claim over {count} seeds", *lines, sep="\n")
-        faults += len(stopped) + failed
-    return bool(faults)
-
-
-def worst_margins(claims_of_seed: dict[int, list[dict]]) -> tuple[list[str], int]:
-    """Write a line a claim with its worst margin, and count the claims that some seed did not hold."""
-    found = defaultdict(list)
-    for seed, made in claims_of_seed.items():
-        for claim in made:
-            margin = -math.inf if claim["margin"] is None else claim["margin"]
-            found[claim["name"]].append((margin, seed, claim))
-    lines, faults = [], 0
-    for name, entries in found.items():
-        margin, seed, claim = min(entries, key=lambda entry: entry[0])
-        held = sum(entry[2]["holds"] for entry in entries)
-        faults += held < len(entries)
-        shown = "none" if margin == -math.inf else f"{margin:.3g}"
-        lines.append(
-            f"  {held}/{len(entries)}  margin {shown:>9s}  {name}: {claim['value']} ({claim['bound']}, seed {seed})"
-        )
-    return lines, faults
-
-
-PIPED = {"capture_output": True, "text": True, "cwd": runner.ROOT}
-
-
-def one_seed(path: Path, seed: int) -> list[str]:
-    return [sys.executable, "-m", "tests.commands", "claims", path.stem, "--seed", str(seed)]
-
-
-def claims(names: list[str], seed: int) -> int:
-    """Run one notebook with one seed and print its claims as JSON."""
-    (path,) = chosen(names)
-    outcome = runner.execute(path, {"SEED": seed}, strict=False)
-    if outcome.error:
-        print(runner.failure(path, outcome.error), file=sys.stderr)
-        return 1
-    print(json.dumps(outcome.claims))
-    return 0
-
-
 # bench ----------------------------------------------------------------------------------------------------------
 
 
@@ -270,13 +210,12 @@ def bench_one(path: Path) -> tuple[list[str], list[str]]:
     return row, lines
 
 
-def with_table(readme: str, text: str) -> str:
-    """Return the README with the text between its two bench marks."""
-    new, count = re.subn(
-        r"(<!-- bench -->\n).*?(<!-- /bench -->)", lambda m: f"{m[1]}{text}\n{m[2]}", readme, flags=re.S
-    )
+def with_table(document: str, mark: str, text: str) -> str:
+    """Return a document with the text between its two marks of that name."""
+    pattern = rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)"
+    new, count = re.subn(pattern, lambda m: f"{m[1]}{text}\n{m[2]}", document, flags=re.S)
     if count != 1:
-        raise SystemExit("README.md has no place for the table: <!-- bench --> and <!-- /bench -->, each on its line.")
+        raise SystemExit(f"There is no place for the table: <!-- {mark} --> and <!-- /{mark} -->, each on its line.")
     return new
 
 
@@ -297,7 +236,7 @@ def bench(names: list[str]) -> int:
     print(text)
     if not names:
         readme = runner.ROOT / "README.md"
-        replace(readme, with_table(readme.read_text(encoding="utf-8"), text))
+        replace(readme, with_table(readme.read_text(encoding="utf-8"), "bench", text))
     return 0
 
 
@@ -317,20 +256,13 @@ def figures(names: list[str]) -> int:
 def main() -> int:
     """Read the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="python -m tests.commands", description=__doc__)
-    parser.add_argument("command", choices=["new", "run", "seeds", "bench", "figures", "claims"])
+    parser.add_argument("command", choices=["new", "run", "bench", "figures"])
     parser.add_argument("notebooks", nargs="*", help="names such as 10_cnn; all of them by default")
-    parser.add_argument("--count", type=int, default=5, help="how many seeds (seeds)")
-    parser.add_argument("--seed", type=int, default=0, help="which seed (claims)")
     given = parser.parse_args()
     if given.command == "new":
         return new(given.notebooks)
     start = time.perf_counter()
-    if given.command == "seeds":
-        status = seeds(given.notebooks, given.count)
-    elif given.command == "claims":
-        return claims(given.notebooks, given.seed)
-    else:
-        status = {"run": run, "bench": bench, "figures": figures}[given.command](given.notebooks)
+    status = {"run": run, "bench": bench, "figures": figures}[given.command](given.notebooks)
     print(f"{given.command}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
     return status
 

@@ -13,7 +13,8 @@ from tests.runner import KERNEL_ENVIRONMENT, ROOT, code_cells, notebooks, read
 
 os.environ.update(KERNEL_ENVIRONMENT)  # before anything imports torch; kernels inherit it
 os.environ.setdefault("COURSE_STRICT", "1")
-LONGEST_FIRST = ("lessons", "nbval", "classroom", "teeth", "browser", "slides", "site", "commands", "lanes", "unit")
+LONGEST_FIRST = "lessons nbval classroom teeth elsewhere browser slides site commands lanes unit".split()
+ONE_BY_ONE = ("lessons", "elsewhere", "full_size", "browser", "classroom", "slides")  # each test may go to any worker
 
 
 def pytest_generate_tests(metafunc):
@@ -76,7 +77,7 @@ class KeepTogether(LoadScopeScheduling):
         shared = re.search(r"::test_(?:second_seed|widgets|exercises|breakage_is_noticed)\[(\w+)", nodeid)
         if shared:
             return f"{name} {shared[1]}"
-        return nodeid if name in ("lessons", "browser", "classroom", "slides") else nodeid.split("::")[0]
+        return nodeid if name in ONE_BY_ONE else nodeid.split("::")[0]
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -16,6 +16,7 @@ import os
 import platform
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -34,6 +35,7 @@ from tests import commands, runner
 COLUMNS = ["run", "notebook", "code", "seed", "knobs", "claim", "value", "bound", "margin", "holds", "of"]
 COLUMNS += ["seconds", "peak_gib", "versions", "error"]
 ONE = [sys.executable, "-m", "tests.sweep", "one"]
+NARROW = 3  # standard deviations from the bound
 MARGINS = runner.ROOT / "tests" / "margins.csv"
 
 
@@ -208,39 +210,70 @@ def connect(scheduler: str | None, workers: int) -> Client:
     return Client(LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0))
 
 
-def worst(file: Path) -> list[dict[str, Any]]:
-    """Say of each claim how often it held and how narrowly: its smallest margin, with the seed and the value."""
-    found = defaultdict(list)
-    for rows in finished(file).values():
-        for row in rows:
+Claims = dict[tuple[str, str], list[dict[str, str]]]
+
+
+def claims_of(file: Path, runs: list[dict[str, Any]]) -> Claims:
+    """Gather the rows of each (notebook, claim) from these runs; what the file holds of others is left out."""
+    found, held = defaultdict(list), finished(file)
+    for run in runs:
+        for row in held.get(run["run"], []):
             if row["claim"]:
-                found[row["notebook"], row["claim"]].append(row)
+                found[run["notebook"], row["claim"]].append(row)
+    return found
+
+
+def worst(file: Path, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Say of each claim in these runs how often it held and how narrowly.
+
+    `margin` is the smallest, with its seed and value; `deviations` is the mean margin in standard deviations over runs.
+    """
     table = []
-    for (notebook, claim), rows in sorted(found.items()):
-        least = min(rows, key=lambda row: float(row["margin"]))
-        table.append(
-            {
-                "notebook": notebook,
-                "claim": claim,
-                "runs": len(rows),
-                "held": sum(row["holds"] == "True" for row in rows),
-            }
-            | {name: least[name] for name in ("margin", "seed", "value", "bound")}
-        )
+    for (notebook, claim), rows in claims_of(file, runs).items():
+        margins = [float(row["margin"]) for row in rows]
+        least = rows[margins.index(min(margins))]
+        spread = statistics.stdev(margins) if len(margins) > 1 and all(map(math.isfinite, margins)) else 0
+        alike = "inf" if min(margins) >= 0 else "-inf"
+        deviations = f"{statistics.mean(margins) / spread:.1f}" if spread else alike
+        held = sum(row["holds"] == "True" for row in rows)
+        row = {"notebook": notebook, "claim": claim, "runs": len(rows), "held": held, "deviations": deviations}
+        table.append(row | {name: least[name] for name in ("margin", "seed", "value", "bound")})
     return table
 
 
-def picture(file: Path) -> list[Path]:
-    """Draw, for each notebook, the margin of every claim in every run; left of the line it fails."""
+def summary(table: list[dict[str, Any]]) -> str:
+    """Write one line a lesson: how many claims, over how many runs, how many held in all, and the narrowest."""
+    lines = [
+        "| lesson | claims | runs | held in every run | narrowest, in standard deviations from its bound |",
+        "|---" * 5 + "|",
+    ]
+    for notebook, rows in itertools.groupby(table, lambda row: row["notebook"]):
+        rows = list(rows)
+        narrow = min(rows, key=lambda row: float(row["deviations"]))
+        always, runs = sum(row["held"] == row["runs"] for row in rows), min(row["runs"] for row in rows)
+        lines.append(f"| {notebook} | {len(rows)} | {runs} | {always} | {narrow['claim']}: {narrow['deviations']} |")
+    return "\n".join(lines)
+
+
+def write_margins(table: list[dict[str, Any]]) -> None:
+    """Keep the table in tests/margins.csv, and show its summary in CONTRIBUTING.md."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    MARGINS.write_text(text.getvalue(), encoding="utf-8")
+    guide = runner.ROOT / "CONTRIBUTING.md"
+    commands.replace(guide, commands.with_table(guide.read_text(encoding="utf-8"), "margins", summary(table)))
+
+
+def picture(file: Path, runs: list[dict[str, Any]]) -> list[Path]:
+    """Draw, for each notebook, the margin of every claim in these runs; left of the line it fails."""
     from utils import plot
 
     plot.use_style()
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for rows in finished(file).values():
-        for row in rows:
-            if row["claim"]:
-                found[row["notebook"]][row["claim"]].append(float(row["margin"]))
-    made = []
+    found, made = defaultdict(dict), []
+    for (notebook, claim), rows in claims_of(file, runs).items():
+        found[notebook][claim] = [float(row["margin"]) for row in rows]
     for notebook, claims in found.items():
         fig, ax = plot.panels(height=1 + 0.16 * len(claims), width=9)
         for place, (_, margins) in enumerate(reversed(claims.items())):
@@ -297,7 +330,10 @@ def main() -> int:
     begin.add_argument("--timeout", type=float, default=900, help="seconds a run may take")
     begin.add_argument("--retries", type=int, default=2, help="how often a run that was lost is tried again")
     commands_of.add_parser("dry", parents=[on], help="what the scheduler costs").add_argument("count", type=int)
-    commands_of.add_parser("margins", parents=[on], help="write the worst margin of each claim to tests/margins.csv")
+    margins = commands_of.add_parser("margins", help="write what the runs of all lessons say of each claim")
+    margins.add_argument("--name", default="seeds", help="the folder under build/sweep")
+    margins.add_argument("--seeds", type=int, default=10, help="how many")
+    margins.set_defaults(notebooks=[], knobs=[])
     commands_of.add_parser("one").add_argument("parent", type=int)  # what a worker starts
     given = parser.parse_args()
     if given.command == "one":
@@ -306,42 +342,35 @@ def main() -> int:
         print(json.dumps(one(json.load(sys.stdin))))
         return 0
     file = runner.BUILD / "sweep" / given.name / "claims.csv"
-    if given.command == "margins":
-        table = worst(file)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
-        MARGINS.write_text(text.getvalue(), encoding="utf-8")
-        return 0
-    if given.command == "run":
-        try:
-            runs = plan(commands.chosen(given.notebooks), dict(given.knobs), list(range(given.seeds)))
-        except ValueError as error:
-            raise SystemExit(str(error)) from None
-    with connect(given.scheduler, given.workers) as client:
-        if given.command == "dry":
+    if given.command == "dry":
+        with connect(given.scheduler, given.workers) as client:
             print(dry(given.count, client))
-            return 0
-        failed = 0
-        made = sweep(runs, file, client, given.timeout, given.retries)
-        total = len(runs)
-        with tqdm(total=total, desc=given.name, disable=None) as bar:
-            held = {name for name, rows in finished(file).items() if not rows[0]["error"]}
-            bar.update(sum(run["run"] in held for run in runs))
-            for run, result in made:
-                bar.update()
-                if result.get("error"):
-                    failed += 1
-                    bar.write(f"{run['notebook']} {run['knobs']}: {result['error']}")
-    table = [row for row in worst(file) if row["held"] < row["runs"]]
-    for row in table:
-        print(
-            f"{row['notebook']}: {row['claim']}: held in {row['held']} of {row['runs']}, worst margin {row['margin']}"
-        )
-    for drawn in picture(file):
+        return 0
+    try:
+        runs = plan(commands.chosen(given.notebooks), dict(given.knobs), list(range(given.seeds)))
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    if given.command == "margins":
+        write_margins(worst(file, runs))
+        return 0
+    failed = 0
+    with connect(given.scheduler, given.workers) as client, tqdm(total=len(runs), desc=given.name, disable=None) as bar:
+        held = {name for name, rows in finished(file).items() if not rows[0]["error"]}
+        bar.update(sum(run["run"] in held for run in runs))
+        for run, result in sweep(runs, file, client, given.timeout, given.retries):
+            bar.update()
+            if result.get("error"):
+                failed += 1
+                bar.write(f"{run['notebook']} {run['knobs']}: {result['error']}")
+    for row in worst(file, runs):
+        if len(given.notebooks) == 1 or row["held"] < row["runs"] or float(row["deviations"]) < NARROW:
+            found = (
+                f"{row['notebook']}  {row['held']}/{row['runs']}  margin {float(row['margin']):9.3g}  {row['claim']}"
+            )
+            print(f"{found}: {row['value']} ({row['bound']}, seed {row['seed']})")
+    for drawn in picture(file, runs):
         print(drawn.relative_to(runner.ROOT))
-    print(f"{file.relative_to(runner.ROOT)}: {total} runs, {failed} failed")
+    print(f"{file.relative_to(runner.ROOT)}: {len(runs)} runs, {failed} failed")
     return bool(failed)
 
 

@@ -1,7 +1,6 @@
 """The commands behind the Makefile: `make run` stores a clean run or nothing, the others say what they measured."""
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -157,25 +156,6 @@ def test_an_unknown_notebook_gets_the_list(write):
         commands.chosen(["99_nothing"])
 
 
-def test_claims_prints_what_a_seed_gave(write, capsys):
-    write("from utils import check\ncheck.claim('the seed is small', SEED, below=5)")
-    assert commands.claims(["98_planted"], seed=3) == 0
-    (claim,) = json.loads(capsys.readouterr().out)
-    assert (claim["name"], claim["margin"], claim["holds"]) == ("the seed is small", 2.0, True)
-
-
-def test_the_table_of_seeds_shows_the_worst(capsys):
-    def answer(margin, holds):
-        return [{"name": "a", "value": str(margin), "bound": "> 0", "margin": margin, "holds": holds}]
-
-    assert commands.worst_margins({0: answer(0.5, True), 1: answer(0.2, True)}) == (
-        ["  2/2  margin       0.2  a: 0.2 (> 0, seed 1)"],
-        0,
-    )
-    lines, faults = commands.worst_margins({0: answer(0.5, True), 1: answer(None, False)})
-    assert faults == 1 and lines[0].startswith("  1/2  margin      none")
-
-
 def test_bench_measures_a_notebook(write, tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "DRIVE", tmp_path / "drive.py")
     commands.DRIVE.write_text("print([])")
@@ -194,11 +174,11 @@ def test_the_cost_of_an_import_is_measured():
 
 def test_the_table_goes_between_its_marks():
     empty = "a\n<!-- bench -->\n<!-- /bench -->\nb\n"
-    once = commands.with_table(empty, "| 1 |")
+    once = commands.with_table(empty, "bench", "| 1 |")
     assert once == "a\n<!-- bench -->\n| 1 |\n<!-- /bench -->\nb\n"
-    assert commands.with_table(once, "| 2 |") == once.replace("1", "2")
+    assert commands.with_table(once, "bench", "| 2 |") == once.replace("1", "2")
     with pytest.raises(SystemExit, match="README.md has no place for the table"):
-        commands.with_table("a\nb\n", "| 1 |")
+        commands.with_table("a\nb\n", "bench", "| 1 |")
 
 
 def test_the_readme_shows_a_row_for_every_notebook():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import psutil
 import pytest
 from distributed import Client, LocalCluster
@@ -64,7 +65,8 @@ def runs_of(seeds, **knobs):
 def test_the_tidy_file_has_a_row_for_each_claim(client, stub, tmp_path):
     command, begun = stub
     file = tmp_path / "sweep" / "claims.csv"
-    made = list(sweep.sweep(runs_of(range(4)), file, client, command=command))
+    runs = runs_of(range(4))
+    made = list(sweep.sweep(runs, file, client, command=command))
     assert len(made) == 4 and len(begun()) == 4
     rows = list(csv.DictReader(file.open(newline="")))
     assert len(rows) == 8
@@ -74,13 +76,15 @@ def test_the_tidy_file_has_a_row_for_each_claim(client, stub, tmp_path):
         ("2", "2", "True"),
         ("3", "3", "False"),
     }
-    table = {row["claim"]: row for row in sweep.worst(file)}
+    table = {row["claim"]: row for row in sweep.worst(file, runs)}
     assert table["a, with a comma"] == {
         **{"notebook": "10_cnn", "claim": "a, with a comma", "runs": 4, "held": 3},
         **{"margin": "0", "seed": "3", "value": "3", "bound": "< 3"},
+        "deviations": f"{np.mean([3, 2, 1, 0]) / np.std([3, 2, 1, 0], ddof=1):.1f}",
     }
-    assert table["nan"]["margin"] == "-inf"
-    (drawn,) = sweep.picture(file)
+    assert (table["nan"]["margin"], table["nan"]["deviations"]) == ("-inf", "-inf")
+    assert sweep.worst(file, runs[:3])[0]["runs"] == 3, "runs that were not asked for are left out"
+    (drawn,) = sweep.picture(file, runs)
     assert drawn.read_bytes().startswith(b"\x89PNG")
 
 
@@ -222,3 +226,19 @@ def test_no_scheduler_there_is_one_sentence():
 
 def test_the_scheduler_does_many_tasks_that_do_nothing(client):
     assert sweep.dry(200, client).startswith("200 tasks that do nothing: ")
+
+
+def test_a_line_a_lesson_names_the_narrowest():
+    rows = [("wide", 10, "9.0"), ("narrow", 9, "1.2")]
+    table = [{"notebook": "10_cnn", "claim": name, "runs": 10, "held": held, "deviations": d} for name, held, d in rows]
+    assert sweep.summary(table).splitlines()[2:] == ["| 10_cnn | 2 | 10 | 1 | narrow: 1.2 |"]
+
+
+def test_what_is_shown_of_the_margins_is_what_is_kept():
+    with sweep.MARGINS.open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    guide = (runner.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert sweep.summary(table) in guide, "python -m tests.sweep margins writes both"
+    assert {row["notebook"] for row in table} == {path.stem for path in runner.notebooks()}
+    assert min(int(row["runs"]) for row in table) >= 10
+    assert {row["claim"] for row in table if int(row["held"]) < int(row["runs"])} == set()

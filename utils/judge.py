@@ -14,6 +14,7 @@ from utils import data, train
 
 COVERED = 0.5  # a class counts as covered with this part of its fair share; misreadings alone stay below it
 RESAMPLES = 100
+PORTION = 1000  # pictures at a time, so that 60,000 of a larger set fit into memory
 GENERATED = Path(__file__).resolve().parent.parent / "data" / "generated"
 
 
@@ -51,13 +52,13 @@ def frechet_distance(p: Tensor, q: Tensor) -> float:
 class Judge:
     """A small classifier fitted on half B and frozen, which judges what a generator that saw half A alone has made.
 
-    The same halves give the same judge, whatever was drawn before; fitting takes a second or two.
+    The same halves give the same judge, whatever was drawn before; fitting takes a second or two for the small digits.
 
     Shapes: a_x (N, 1, H, W), a_y (N,), b_x (M, 1, H, W), b_y (M,); pictures in [0, 1], H and W at least 2.
     Errors: ValueError for other shapes.
     """
 
-    def __init__(self, a_x: Tensor, a_y: Tensor, b_x: Tensor, b_y: Tensor) -> None:
+    def __init__(self, a_x: Tensor, a_y: Tensor, b_x: Tensor, b_y: Tensor, epochs: int = 20) -> None:
         self._fits(a_x, b_x.shape[1:])
         self.a_x, self.a_y, self.b_x, self.b_y = a_x, a_y, b_x, b_y
         self.classes = int(b_y.max()) + 1
@@ -69,7 +70,7 @@ class Judge:
                 *(nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.Flatten()),
                 *(nn.Linear(64 * (height // 2) * (width // 2), 32), nn.ReLU(), nn.Linear(32, self.classes)),
             )
-            train.fit(self.net, b_x, b_y, 20, augment=_shift, generator=torch.Generator().manual_seed(0))
+            train.fit(self.net, b_x, b_y, epochs, augment=_shift, generator=torch.Generator().manual_seed(0))
         self.net.requires_grad_(False)
         self.accuracy = train.accuracy(self.net, a_x, a_y)
 
@@ -81,7 +82,7 @@ class Judge:
     def features(self, x: Tensor) -> Tensor:
         """Return the 32 numbers (N, 32) that the judge's last layer reads."""
         self._fits(x, self.b_x.shape[1:])
-        return self.net[:-1](x)
+        return torch.cat([self.net[:-1](part) for part in x.split(PORTION)])
 
     @torch.no_grad()
     def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,7 +136,11 @@ class Judge:
     def nearest(self, x: Tensor) -> Tensor:
         """Return the Euclidean distance (N,) of each picture to the nearest digit of A."""
         self._fits(x, self.b_x.shape[1:])
-        return torch.cdist(x.flatten(1), self.a_x.flatten(1)).amin(1)
+        return torch.cat([torch.cdist(part, self.a_x.flatten(1)).amin(1) for part in x.flatten(1).split(PORTION)])
+
+    @cached_property
+    def _unseen(self) -> Tensor:  # every so many of a large B will do
+        return self.nearest(self.b_x[:: -(-len(self.b_x) // (2 * PORTION))]).median()
 
     def verdict(self, x: Tensor, y: Tensor | None = None) -> Verdict:
         """Judge samples (N, 1, H, W); `y` (N,) are the classes that were asked for, if any were.
@@ -149,7 +154,7 @@ class Judge:
             confidence=float(confidence.mean()),
             coverage=int((labels.bincount(minlength=self.classes) >= COVERED * len(x) / self.classes).sum()),
             floors=self.distance(x) / floor,
-            nearest=float(self.nearest(x).median() / self.nearest(self.b_x).median()),
+            nearest=float(self.nearest(x).median() / self._unseen),
         )
 
 
