@@ -5,6 +5,7 @@ SEEDS ?= 10
 SET ?=
 SCHEDULER ?=
 WORKERS ?= 2
+TIMEOUT ?= 900
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
@@ -58,8 +59,8 @@ run: .venv/test  ## execute the notebooks that changed, in place (or NB=10_cnn)
 bench: .venv/test  ## seconds, memory and redraw time of each notebook alone; the table goes into the README
 	$(RUN) bench $(NB)
 
-sweep: .venv/test  ## every claim over 10 seeds on dask; NB=, SEEDS=, SET="EPOCHS=1,2", SCHEDULER=tcp://...
-	$(BIN)/python -m tests.sweep run $(NB) --seeds $(SEEDS) $(foreach knob,$(SET),--set '$(knob)') \
+sweep: .venv/test  ## every claim over 10 seeds; NB=, SEEDS=, SET="EPOCHS=1,2", WORKERS=, TIMEOUT=, SCHEDULER=tcp://...
+	$(BIN)/python -m tests.sweep run $(NB) --seeds $(SEEDS) --timeout $(TIMEOUT) $(foreach knob,$(SET),--set '$(knob)') \
 		$(if $(SCHEDULER),--scheduler $(SCHEDULER),--workers $(WORKERS))
 
 figures: .venv/test  ## write every stored picture to build/figures

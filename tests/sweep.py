@@ -210,34 +210,37 @@ def connect(scheduler: str | None, workers: int) -> Client:
     return Client(LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0))
 
 
-Claims = dict[tuple[str, str], list[dict[str, str]]]
+def knobs_of(run: dict[str, Any]) -> str:
+    """Write the knobs that a run turns, all but its seed."""
+    return ", ".join(f"{name}={value!r}" for name, value in run["knobs"].items() if name != "SEED")
 
 
-def claims_of(file: Path, runs: list[dict[str, Any]]) -> Claims:
-    """Gather the rows of each (notebook, claim) from these runs; what the file holds of others is left out."""
+def claims_of(file: Path, runs: list[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, str]]]:
+    """Gather the rows of each (notebook, knobs, claim) from these runs; what the file holds of others is left out."""
     found, held = defaultdict(list), finished(file)
     for run in runs:
         for row in held.get(run["run"], []):
             if row["claim"]:
-                found[run["notebook"], row["claim"]].append(row)
+                found[run["notebook"], knobs_of(run), row["claim"]].append(row)
     return found
 
 
 def worst(file: Path, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Say of each claim in these runs how often it held and how narrowly.
+    """Say of each claim in these runs, with each setting of the knobs, how often it held and how narrowly.
 
-    `margin` is the smallest, with its seed and value; `deviations` is the mean margin in standard deviations over runs.
+    `margin` is the smallest, with its seed and value; `deviations` is the mean margin over its standard deviation.
     """
     table = []
-    for (notebook, claim), rows in claims_of(file, runs).items():
+    for (notebook, knobs, claim), rows in claims_of(file, runs).items():
         margins = [float(row["margin"]) for row in rows]
         least = rows[margins.index(min(margins))]
         spread = statistics.stdev(margins) if len(margins) > 1 and all(map(math.isfinite, margins)) else 0
         alike = "inf" if min(margins) >= 0 else "-inf"
         deviations = f"{statistics.mean(margins) / spread:.1f}" if spread else alike
         held = sum(row["holds"] == "True" for row in rows)
-        row = {"notebook": notebook, "claim": claim, "runs": len(rows), "held": held, "deviations": deviations}
-        table.append(row | {name: least[name] for name in ("margin", "seed", "value", "bound")})
+        row = {"notebook": notebook, "knobs": knobs, "claim": claim, "runs": len(rows), "held": held}
+        row |= {"deviations": deviations, **{name: least[name] for name in ("margin", "seed", "value", "bound")}}
+        table.append(row)
     return table
 
 
@@ -272,9 +275,9 @@ def picture(file: Path, runs: list[dict[str, Any]]) -> list[Path]:
 
     plot.use_style()
     found, made = defaultdict(dict), []
-    for (notebook, claim), rows in claims_of(file, runs).items():
-        found[notebook][claim] = [float(row["margin"]) for row in rows]
-    for notebook, claims in found.items():
+    for (notebook, knobs, claim), rows in claims_of(file, runs).items():
+        found[f"{notebook} {knobs}".strip()][claim] = [float(row["margin"]) for row in rows]
+    for which, claims in found.items():
         fig, ax = plot.panels(height=1 + 0.16 * len(claims), width=9)
         for place, (_, margins) in enumerate(reversed(claims.items())):
             widest = max((abs(margin) for margin in margins if math.isfinite(margin)), default=0) or 1
@@ -285,8 +288,8 @@ def picture(file: Path, runs: list[dict[str, Any]]) -> list[Path]:
         ax.axvline(0, color="black", linestyle="--")
         ax.set_yticks(range(len(claims)), [name[:70] for name in reversed(claims)], fontsize=7)
         ax.set_xlabel("margin, as a share of the claim's widest")
-        ax.set_title(f"{notebook}: {len(claims)} claims in {max(map(len, claims.values()))} runs", loc="left")
-        made.append(file.with_name(f"{notebook}.png"))
+        ax.set_title(f"{which}: {len(claims)} claims in {max(map(len, claims.values()))} runs", loc="left")
+        made.append(file.with_name(re.sub(r"[^\w.=-]+", "-", which) + ".png"))
         made[-1].write_bytes(plot.png(fig))
     return made
 
@@ -305,6 +308,13 @@ def values(text: str) -> tuple[str, list[Any]]:
     return name, read
 
 
+def count(text: str) -> int:
+    """Read a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; accepted are whole numbers from 1.")
+    return int(text)
+
+
 def dry(count: int, client: Client) -> str:
     """Measure what the scheduler itself costs: tasks that do nothing."""
     client.gather(client.map(abs, range(100), pure=False))
@@ -315,24 +325,38 @@ def dry(count: int, client: Client) -> str:
     return f"{done:,} tasks that do nothing: {seconds:.1f} s, {1e3 * seconds / done:.2f} ms each"
 
 
+def watch(runs: list[dict[str, Any]], made: Iterator[tuple[dict, dict]], file: Path, name: str) -> int:
+    """Show a bar while the runs are made, say what failed, and return how many did."""
+    failed = 0
+    with tqdm(total=len(runs), desc=name, disable=None) as bar:
+        held = {name for name, rows in finished(file).items() if not rows[0]["error"]}
+        bar.update(sum(run["run"] in held for run in runs))
+        for run, result in made:
+            bar.update()
+            if result.get("error"):
+                failed += 1
+                bar.write(f"{run['notebook']} {run['knobs']}: {result['error']}")
+    return failed
+
+
 def main() -> int:
     """Read the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="python -m tests.sweep", description=__doc__.splitlines()[0])
     commands_of = parser.add_subparsers(dest="command", required=True)
     on = argparse.ArgumentParser(add_help=False)
     on.add_argument("--scheduler", help="the address of one that runs, tcp://HOST:8786; by default one is started here")
-    on.add_argument("--workers", type=int, default=os.cpu_count(), help="processes, where one is started here")
+    on.add_argument("--workers", type=count, default=os.cpu_count(), help="processes, where one is started here")
     on.add_argument("--name", default="seeds", help="the folder under build/sweep")
     begin = commands_of.add_parser("run", parents=[on], help="make the runs of a grid")
     begin.add_argument("notebooks", nargs="*", help="names such as 10_cnn; all of them by default")
-    begin.add_argument("--seeds", type=int, default=10, help="how many")
+    begin.add_argument("--seeds", type=count, default=10, help="how many")
     begin.add_argument("--set", dest="knobs", type=values, action="append", default=[], help="as in EPOCHS=1,2")
     begin.add_argument("--timeout", type=float, default=900, help="seconds a run may take")
     begin.add_argument("--retries", type=int, default=2, help="how often a run that was lost is tried again")
     commands_of.add_parser("dry", parents=[on], help="what the scheduler costs").add_argument("count", type=int)
     margins = commands_of.add_parser("margins", help="write what the runs of all lessons say of each claim")
     margins.add_argument("--name", default="seeds", help="the folder under build/sweep")
-    margins.add_argument("--seeds", type=int, default=10, help="how many")
+    margins.add_argument("--seeds", type=count, default=10, help="how many")
     margins.set_defaults(notebooks=[], knobs=[])
     commands_of.add_parser("one").add_argument("parent", type=int)  # what a worker starts
     given = parser.parse_args()
@@ -353,21 +377,18 @@ def main() -> int:
     if given.command == "margins":
         write_margins(worst(file, runs))
         return 0
-    failed = 0
-    with connect(given.scheduler, given.workers) as client, tqdm(total=len(runs), desc=given.name, disable=None) as bar:
-        held = {name for name, rows in finished(file).items() if not rows[0]["error"]}
-        bar.update(sum(run["run"] in held for run in runs))
-        for run, result in sweep(runs, file, client, given.timeout, given.retries):
-            bar.update()
-            if result.get("error"):
-                failed += 1
-                bar.write(f"{run['notebook']} {run['knobs']}: {result['error']}")
+    try:
+        with connect(given.scheduler, given.workers) as client:
+            failed = watch(runs, sweep(runs, file, client, given.timeout, given.retries), file, given.name)
+    except KeyboardInterrupt:
+        kept = len(finished(file).keys() & {run["run"] for run in runs})
+        print(f"\nStopped. {kept} of {len(runs)} runs are in {file.relative_to(runner.ROOT)}; begun again it goes on.")
+        return 1
     for row in worst(file, runs):
         if len(given.notebooks) == 1 or row["held"] < row["runs"] or float(row["deviations"]) < NARROW:
-            found = (
-                f"{row['notebook']}  {row['held']}/{row['runs']}  margin {float(row['margin']):9.3g}  {row['claim']}"
-            )
-            print(f"{found}: {row['value']} ({row['bound']}, seed {row['seed']})")
+            which, margin = f"{row['notebook']} {row['knobs']}".strip(), f"{float(row['margin']):9.3g}"
+            print(f"{which}  {row['held']}/{row['runs']}  margin {margin}  {row['claim']}: ", end="")
+            print(f"{row['value']} ({row['bound']}, seed {row['seed']})")
     for drawn in picture(file, runs):
         print(drawn.relative_to(runner.ROOT))
     print(f"{file.relative_to(runner.ROOT)}: {len(runs)} runs, {failed} failed")

@@ -78,7 +78,7 @@ def test_the_tidy_file_has_a_row_for_each_claim(client, stub, tmp_path):
     }
     table = {row["claim"]: row for row in sweep.worst(file, runs)}
     assert table["a, with a comma"] == {
-        **{"notebook": "10_cnn", "claim": "a, with a comma", "runs": 4, "held": 3},
+        **{"notebook": "10_cnn", "knobs": "", "claim": "a, with a comma", "runs": 4, "held": 3},
         **{"margin": "0", "seed": "3", "value": "3", "bound": "< 3"},
         "deviations": f"{np.mean([3, 2, 1, 0]) / np.std([3, 2, 1, 0], ddof=1):.1f}",
     }
@@ -226,6 +226,23 @@ def test_no_scheduler_there_is_one_sentence():
 
 def test_the_scheduler_does_many_tasks_that_do_nothing(client):
     assert sweep.dry(200, client).startswith("200 tasks that do nothing: ")
+
+
+def test_each_setting_of_the_knobs_stands_alone(client, stub, tmp_path):
+    command, _ = stub
+    file, runs = tmp_path / "claims.csv", runs_of([0, 1], KIND="a") + runs_of([2, 3], KIND="b")
+    list(sweep.sweep(runs, file, client, command=command))
+    table = [row for row in sweep.worst(file, runs) if row["claim"] != "nan"]
+    assert [(row["knobs"], row["runs"], row["held"]) for row in table] == [("KIND='a'", 2, 2), ("KIND='b'", 2, 1)]
+    assert {path.name for path in sweep.picture(file, runs)} == {"10_cnn-KIND=-a-.png", "10_cnn-KIND=-b-.png"}
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
+def test_a_sweep_of_no_seeds_is_refused(text):
+    command = [sys.executable, "-m", "tests.sweep", "run", "00_start_here", "--seeds", text]
+    shown = subprocess.run(command, cwd=runner.ROOT, capture_output=True, text=True)
+    assert shown.returncode == 2
+    assert f"{text!r} is not accepted; accepted are whole numbers from 1." in shown.stderr
 
 
 def test_a_line_a_lesson_names_the_narrowest():

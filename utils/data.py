@@ -134,7 +134,8 @@ def fetch(name: str) -> Path:
         except download.DownloadError as error:
             raise download.DownloadError(
                 f"The data set {name!r} is not in {cache()}, and {file} could not be fetched ({error}). "
-                f"With a network: python -m utils.data fetch {name}. Without: keep the default, which needs none."
+                f"With a network: python -m utils.data fetch {name}. Without: copy the folder {name} there from "
+                "another machine, or keep the default, which needs none."
             ) from None
     return cache() / name
 
@@ -249,7 +250,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("digits: comes with the packages\nmanual: comes with Python")
         for name, known in FETCHED.items():
             here = all((cache() / name / file).is_file() for file in known["files"])
-            print(f"{name}: {'in ' + str(cache() / name) if here else f'python -m utils.data fetch {name}'}")
+            print(f"{name}: {'in' if here else f'python -m utils.data fetch {name} puts it into'} {cache() / name}")
         return 0
     for name in given.names:
         try:

@@ -1,5 +1,6 @@
 """Fetches a file from the first of several mirrors that has it right, and keeps it."""
 
+import contextlib
 import gzip
 import io
 import os
@@ -49,6 +50,8 @@ def fetch(mirrors: list[str], path: Path, known_hash: str) -> Path:
             with tqdm(desc=path.name, total=1, unit="B", unit_scale=True, leave=False, disable=None) as bar:
                 downloader = _Unzipped(progressbar=bar, timeout=TIMEOUT)
                 pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, downloader=downloader)
+            with contextlib.suppress(OSError):  # it is another's file, or on a disk that is only read
+                path.chmod(0o644)  # others may share it; pooch leaves what it makes to its owner alone
             return path
         except requests.RequestException as error:
             faults.append(f"{url}: {_reason(error)}")
@@ -57,7 +60,8 @@ def fetch(mirrors: list[str], path: Path, known_hash: str) -> Path:
         except ValueError:  # how pooch says that the checksum differs
             faults.append(f"{url}: its bytes are not those of the file")
         except OSError as error:
-            raise DownloadError(f"{path} could not be written: {error.strerror or error}") from error
+            what = "read" if path.exists() and not os.access(path, os.R_OK) else "written"
+            raise DownloadError(f"{path} could not be {what}: {error.strerror or error}") from error
     raise DownloadError("; ".join(faults))
 
 

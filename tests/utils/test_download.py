@@ -111,6 +111,12 @@ def test_a_mirror_that_is_down_is_passed_over(server, tmp_path):
         download.fetch(["http://127.0.0.1:9/file"], tmp_path / "other", HASH)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_what_was_fetched_can_be_read_by_others(server, tmp_path):
+    path = download.fetch([f"{server.url}/file"], tmp_path / "file", HASH)
+    assert path.stat().st_mode & 0o444 == 0o444
+
+
 def test_what_is_here_and_right_is_not_fetched_again(server, tmp_path):
     (tmp_path / "file").write_bytes(CONTENT)
     assert download.fetch([f"{server.url}/file"], tmp_path / "file", HASH) == tmp_path / "file"
@@ -236,7 +242,8 @@ def test_offline_one_sentence_names_the_command_and_the_default(small, server, m
     said = str(error.value)
     assert "'mnist'" in said and "answered 404" in said
     assert said.endswith(
-        "With a network: python -m utils.data fetch mnist. Without: keep the default, which needs none."
+        "With a network: python -m utils.data fetch mnist. Without: copy the folder mnist there from "
+        "another machine, or keep the default, which needs none."
     )
     assert len(said.splitlines()) == 1
 
