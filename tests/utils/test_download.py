@@ -113,6 +113,7 @@ def test_a_mirror_that_is_down_is_passed_over(server, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 def test_what_was_fetched_can_be_read_by_others(server, tmp_path):
+    server.answers["/file"] = CONTENT
     path = download.fetch([f"{server.url}/file"], tmp_path / "file", HASH)
     assert path.stat().st_mode & 0o444 == 0o444
 
