@@ -44,11 +44,13 @@ class RunLostError(RuntimeError):
 
 
 def plan(paths: list[Path], knobs: dict[str, list[Any]], seeds: list[int]) -> list[dict[str, Any]]:
-    """List the runs of a grid: every notebook with every combination of knobs and every seed.
+    """List the runs of a grid: every notebook with every combination of knobs and every seed, each once.
 
-    Errors: ValueError for a knob that one of the notebooks does not have.
+    Errors: ValueError for a knob that one of the notebooks does not have, and for SEED, which has an option of its own.
     """
-    runs = []
+    if "SEED" in knobs:
+        raise ValueError("SEED is no knob of a grid; --seeds (with make: SEEDS=) says how many seeds are run.")
+    runs = {}
     for path in paths:
         known = runner.knobs(path)
         unknown = sorted(set(knobs) - set(known))
@@ -62,8 +64,8 @@ def plan(paths: list[Path], knobs: dict[str, list[Any]], seeds: list[int]) -> li
                 "knobs": {**dict(zip(knobs, values, strict=True)), "SEED": seed},
             }
             name = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:16]
-            runs.append({"run": name, **run})
-    return runs
+            runs[name] = {"run": name, **run}
+    return list(runs.values())
 
 
 # one run, on a worker -------------------------------------------------------------------------------------------
@@ -134,7 +136,7 @@ def rows_of(run: dict[str, Any], result: dict[str, Any]) -> str:
     """Write a run as lines of the tidy file: one for each claim, or one with its error."""
     shared = {name: run[name] for name in ("run", "notebook", "code")}
     shared |= {"seed": run["knobs"]["SEED"], "knobs": json.dumps(run["knobs"]), "seconds": f"{result['seconds']:.1f}"}
-    shared |= {"versions": result.get("versions", ""), "error": result.get("error", "")}
+    shared |= {"versions": result.get("versions", ""), "error": " ".join(result.get("error", "").split())}
     shared["peak_gib"] = f"{result['peak_gib']:.3f}" if "peak_gib" in result else ""
     claims = [] if shared["error"] else result["claims"]
     lines = [
@@ -147,25 +149,40 @@ def rows_of(run: dict[str, Any], result: dict[str, Any]) -> str:
     return text.getvalue()
 
 
+def blocks(file: Path) -> list[list[str]]:
+    """Read the lines of the tidy file, run by run; what a sweep that was killed left of its last run is no block.
+
+    Errors: SystemExit if the file has other columns.
+    """
+    heading, *lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else [""]
+    if lines and heading != ",".join(COLUMNS):
+        raise SystemExit(f"{file} has other columns than this version writes; move it away, or choose a --name.")
+    found, lines = [], lines[:-1]  # what follows the last line's end was cut short
+    while lines:
+        (row,) = csv.DictReader(lines[:1], COLUMNS)
+        count = int(row["of"])
+        if len(lines) >= count:
+            found.append(lines[:count])
+        lines = lines[count:]
+    return found
+
+
 def finished(file: Path) -> dict[str, list[dict[str, str]]]:
-    """Read the runs that the tidy file holds whole; of a run that was made again, the later rows."""
-    runs = defaultdict(list)
+    """Read the runs that the tidy file holds; of a run that was made again, the later rows."""
+    runs = [list(csv.DictReader(lines, COLUMNS)) for lines in blocks(file)]
+    return {rows[0]["run"]: rows for rows in runs}
+
+
+def mend(file: Path) -> None:
+    """Take from the end of the tidy file what is no whole run."""
     if file.exists():
-        for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines(), COLUMNS):
-            if row["run"] == "run" or None in row.values():  # the heading; a line that was cut short
-                continue
-            if runs[row["run"]] and len(runs[row["run"]]) == int(runs[row["run"]][0]["of"]):
-                runs[row["run"]] = []
-            runs[row["run"]].append(row)
-    return {name: rows for name, rows in runs.items() if len(rows) == int(rows[0]["of"])}
+        commands.replace(file, "".join(f"{line}\n" for line in [",".join(COLUMNS), *itertools.chain(*blocks(file))]))
 
 
 def keep(file: Path, text: str) -> None:
     """Append the rows of one run, and see that they reach the disk."""
     new = not file.exists()
     with file.open("a", encoding="utf-8", newline="") as tidy:
-        if not new and file.read_bytes()[-1:] != b"\n":  # a line that was cut short
-            text = "\n" + text
         tidy.write(",".join(COLUMNS) + "\n" + text if new else text)
         tidy.flush()
         os.fsync(tidy.fileno())
@@ -183,6 +200,7 @@ def sweep(
     command: list[str] = ONE,
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Make the runs that the tidy file does not hold without an error, append each as it finishes, and yield it."""
+    mend(file)
     held = {name for name, rows in finished(file).items() if not rows[0]["error"]}
     left = {run["run"]: run for run in runs if run["run"] not in held}
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -207,7 +225,7 @@ def connect(scheduler: str | None, workers: int) -> Client:
             raise SystemExit(
                 f"There is no scheduler at {scheduler!r} ({error}); an address is tcp://HOST:8786."
             ) from None
-    return Client(LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0))
+    return Client(LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0", memory_limit=0))
 
 
 def knobs_of(run: dict[str, Any]) -> str:
@@ -351,9 +369,9 @@ def main() -> int:
     begin.add_argument("notebooks", nargs="*", help="names such as 10_cnn; all of them by default")
     begin.add_argument("--seeds", type=count, default=10, help="how many")
     begin.add_argument("--set", dest="knobs", type=values, action="append", default=[], help="as in EPOCHS=1,2")
-    begin.add_argument("--timeout", type=float, default=900, help="seconds a run may take")
-    begin.add_argument("--retries", type=int, default=2, help="how often a run that was lost is tried again")
-    commands_of.add_parser("dry", parents=[on], help="what the scheduler costs").add_argument("count", type=int)
+    begin.add_argument("--timeout", type=count, default=900, help="seconds a run may take")
+    begin.add_argument("--retries", type=int, choices=range(10), default=2, metavar="0..9", help="tries of a lost run")
+    commands_of.add_parser("dry", parents=[on], help="what the scheduler costs").add_argument("count", type=count)
     margins = commands_of.add_parser("margins", help="write what the runs of all lessons say of each claim")
     margins.add_argument("--name", default="seeds", help="the folder under build/sweep")
     margins.add_argument("--seeds", type=count, default=10, help="how many")
@@ -371,10 +389,18 @@ def main() -> int:
             print(dry(given.count, client))
         return 0
     try:
+        named = [name for name, _ in given.knobs]
+        if len(set(named)) < len(named):
+            raise ValueError(f"A knob was set twice ({', '.join(named)}); write its values in one, as in EPOCHS=1,2.")
         runs = plan(commands.chosen(given.notebooks), dict(given.knobs), list(range(given.seeds)))
     except ValueError as error:
         raise SystemExit(str(error)) from None
     if given.command == "margins":
+        held = finished(file)
+        missing = [run for run in runs if run["run"] not in held or held[run["run"]][0]["error"]]
+        if missing:
+            lacks = ", ".join(sorted({run["notebook"] for run in missing}))
+            raise SystemExit(f"{file} lacks {len(missing)} of {len(runs)} runs ({lacks}); make sweep makes them.")
         write_margins(worst(file, runs))
         return 0
     try:

@@ -34,6 +34,7 @@ STUB = """
     seed = knobs["SEED"]
     claims = [{"name": name, "value": seed, "bound": "< 3", "margin": margin, "holds": seed < 3}
               for name, margin in (("a, with a comma", 3 - seed), ("nan", None))]
+    claims.append({"name": "exact", "value": seed, "bound": "<= 3", "margin": 0, "holds": True})
     print(json.dumps({"claims": claims, "seconds": 0.1, "versions": "x", "peak_gib": 0.5, **error}))
 """
 
@@ -69,7 +70,7 @@ def test_the_tidy_file_has_a_row_for_each_claim(client, stub, tmp_path):
     made = list(sweep.sweep(runs, file, client, command=command))
     assert len(made) == 4 and len(begun()) == 4
     rows = list(csv.DictReader(file.open(newline="")))
-    assert len(rows) == 8
+    assert len(rows) == 12
     assert {(row["seed"], row["value"], row["holds"]) for row in rows if row["claim"] == "a, with a comma"} == {
         ("0", "0", "True"),
         ("1", "1", "True"),
@@ -83,6 +84,7 @@ def test_the_tidy_file_has_a_row_for_each_claim(client, stub, tmp_path):
         "deviations": f"{np.mean([3, 2, 1, 0]) / np.std([3, 2, 1, 0], ddof=1):.1f}",
     }
     assert (table["nan"]["margin"], table["nan"]["deviations"]) == ("-inf", "-inf")
+    assert (table["exact"]["held"], table["exact"]["deviations"]) == (4, "inf"), "a margin of 0 may hold"
     assert sweep.worst(file, runs[:3])[0]["runs"] == 3, "runs that were not asked for are left out"
     (drawn,) = sweep.picture(file, runs)
     assert drawn.read_bytes().startswith(b"\x89PNG")
@@ -103,6 +105,43 @@ def test_a_sweep_that_was_interrupted_goes_on_with_what_is_left(client, stub, tm
     assert sorted(made) == sorted({"run0", "run1", "run2", "run3"} - before)
     assert not before & set(begun()[seen:]), "what had finished is not made again"
     assert set(sweep.finished(file)) == {"run0", "run1", "run2", "run3"}
+
+
+def test_wherever_a_sweep_is_cut_short_it_goes_on(tmp_path):
+    def result(*names):
+        return {"claims": [{"name": n, "value": "a, b", "bound": "> 0", "margin": 1, "holds": True} for n in names]}
+
+    run, other = ({**run, "knobs": {**run["knobs"], "KIND": 'a "b"'}} for run in runs_of([0, 1]))
+    text = sweep.rows_of(run, {**result("first", "second", "third"), "seconds": 1.0})
+    whole = f"{','.join(sweep.COLUMNS)}\n{text}"
+    for cut in range(len(whole)):
+        file = tmp_path / f"{cut}.csv"
+        file.write_text(whole[:cut])
+        if cut < whole.index("\n"):
+            assert sweep.finished(file) == {}
+            continue
+        sweep.mend(file)
+        for made in (other, run):
+            sweep.keep(file, sweep.rows_of(made, {**result("first", "second", "third"), "seconds": 1.0}))
+        held = sweep.finished(file)
+        assert set(held) == {"run0", "run1"}
+        assert all([row["claim"] for row in rows] == ["first", "second", "third"] for rows in held.values())
+
+
+def test_a_run_that_failed_and_then_did_not_is_held_without_its_error(tmp_path):
+    file, (run,) = tmp_path / "claims.csv", runs_of([0])
+    claims = [{"name": name, "value": 1, "bound": "> 0", "margin": 1, "holds": True} for name in "ab"]
+    sweep.keep(file, sweep.rows_of(run, {"claims": [], "seconds": 0.0, "error": "in two\nlines"}))
+    assert [row["error"] for row in sweep.finished(file)["run0"]] == ["in two lines"]
+    sweep.keep(file, sweep.rows_of(run, {"claims": claims, "seconds": 1.0}))
+    assert [(row["claim"], row["error"]) for row in sweep.finished(file)["run0"]] == [("a", ""), ("b", "")]
+
+
+def test_a_file_with_other_columns_is_named(tmp_path):
+    file = tmp_path / "claims.csv"
+    file.write_text("run,notebook\n1,10_cnn\n")
+    with pytest.raises(SystemExit, match="has other columns than this version writes"):
+        sweep.finished(file)
 
 
 def test_a_notebook_that_fails_is_a_row_with_its_error_and_not_the_end(client, stub, tmp_path):
@@ -189,16 +228,22 @@ time.sleep(60)
     assert process.wait(20) is None or not process.is_running()
 
 
-def test_a_grid_is_every_combination_and_its_runs_have_names_of_their_own():
+def test_a_grid_is_every_combination_and_its_runs_have_names_of_their_own(monkeypatch):
     paths = [path for path in runner.notebooks() if path.stem == "40_value_iteration"]
     runs = sweep.plan(paths, {"EPISODES": [1, 2], "AGENTS": [3]}, [0, 1, 2])
-    assert len({run["run"] for run in runs}) == 6
+    assert len({run["run"] for run in runs}) == len(runs) == 6
     assert {(run["knobs"]["EPISODES"], run["knobs"]["AGENTS"], run["knobs"]["SEED"]) for run in runs} == {
         (episodes, 3, seed) for episodes in (1, 2) for seed in (0, 1, 2)
     }
     assert sweep.plan(paths, {"EPISODES": [1, 2], "AGENTS": [3]}, [0, 1, 2]) == runs
+    assert len(sweep.plan(paths * 2, {"EPISODES": [1, 1]}, [0])) == 1, "the same run is made once"
+    with pytest.raises(ValueError, match="SEED is no knob of a grid; --seeds"):
+        sweep.plan(paths, {"SEED": [1]}, [0])
     with pytest.raises(ValueError, match="40_value_iteration has no knob EPOCHS; its knobs are .*EPISODES"):
         sweep.plan(paths, {"EPOCHS": [1]}, [0])
+    monkeypatch.setattr(runner, "digest", lambda notebook: "edited")
+    again = sweep.plan(paths, {"EPISODES": [1, 2], "AGENTS": [3]}, [0, 1, 2])
+    assert not {run["run"] for run in runs} & {run["run"] for run in again}, "an edited lesson is another run"
 
 
 @pytest.mark.parametrize(
@@ -232,7 +277,7 @@ def test_each_setting_of_the_knobs_stands_alone(client, stub, tmp_path):
     command, _ = stub
     file, runs = tmp_path / "claims.csv", runs_of([0, 1], KIND="a") + runs_of([2, 3], KIND="b")
     list(sweep.sweep(runs, file, client, command=command))
-    table = [row for row in sweep.worst(file, runs) if row["claim"] != "nan"]
+    table = [row for row in sweep.worst(file, runs) if row["claim"].startswith("a")]
     assert [(row["knobs"], row["runs"], row["held"]) for row in table] == [("KIND='a'", 2, 2), ("KIND='b'", 2, 1)]
     assert {path.name for path in sweep.picture(file, runs)} == {"10_cnn-KIND=-a-.png", "10_cnn-KIND=-b-.png"}
 
@@ -243,6 +288,14 @@ def test_a_sweep_of_no_seeds_is_refused(text):
     shown = subprocess.run(command, cwd=runner.ROOT, capture_output=True, text=True)
     assert shown.returncode == 2
     assert f"{text!r} is not accepted; accepted are whole numbers from 1." in shown.stderr
+
+
+def test_margins_want_every_run(tmp_path):
+    command = [sys.executable, "-m", "tests.sweep", "margins", "--name", "of nobody"]
+    before = sweep.MARGINS.read_bytes()
+    shown = subprocess.run(command, cwd=runner.ROOT, capture_output=True, text=True)
+    assert shown.returncode == 1 and "lacks" in shown.stderr and "Traceback" not in shown.stderr
+    assert sweep.MARGINS.read_bytes() == before
 
 
 def test_a_line_a_lesson_names_the_narrowest():

@@ -6,6 +6,7 @@
 import argparse
 import math
 import os
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -109,9 +110,15 @@ def _idx_set(name: str) -> Split:
 
 
 def cache() -> Path:
-    """Return where fetched data are kept: COURSE_DATA_DIR, or the project's folder `data`."""
-    given = os.environ.get("COURSE_DATA_DIR")
-    return Path(given).expanduser() if given else Path(__file__).resolve().parent.parent / "data"
+    """Return where fetched data are kept: COURSE_DATA_DIR, from the project's folder if it is relative, or its `data`.
+
+    Errors: ValueError for the home of an unknown user.
+    """
+    given, root = os.environ.get("COURSE_DATA_DIR"), Path(__file__).resolve().parent.parent
+    try:
+        return root / Path(given or "data").expanduser()
+    except RuntimeError:
+        raise ValueError(f"COURSE_DATA_DIR was {given!r}, which names nobody's home; accepted is a folder.") from None
 
 
 def fetch(name: str) -> Path:
@@ -125,6 +132,8 @@ def fetch(name: str) -> Path:
 
     _choose("The data set to fetch", name, tuple(FETCHED))
     known, base = FETCHED[name], os.environ.get("COURSE_DATA_URL")
+    if base and not re.match(r"https?://[^/\s]", base):
+        raise ValueError(f"COURSE_DATA_URL was {base!r}; accepted is an address that begins with http:// or https://.")
     for file, known_hash in known["files"].items():
         mirrors = [mirror.format(file=file) for mirror in known["mirrors"]]
         if base:
@@ -238,7 +247,7 @@ def text(name: str = "manual") -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Fetch data sets, or list what there is and what is here."""
-    from utils.download import DownloadError
+    from utils import download
 
     parser = argparse.ArgumentParser(prog="python -m utils.data", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -249,13 +258,13 @@ def main(arguments: list[str] | None = None) -> int:
     if given.command == "list":
         print("digits: comes with the packages\nmanual: comes with Python")
         for name, known in FETCHED.items():
-            here = all((cache() / name / file).is_file() for file in known["files"])
+            here = all(download.right(cache() / name / file, known_hash) for file, known_hash in known["files"].items())
             print(f"{name}: {'in' if here else f'python -m utils.data fetch {name} puts it into'} {cache() / name}")
         return 0
     for name in given.names:
         try:
             print(f"{name}: in {fetch(name)}")
-        except DownloadError as error:
+        except (download.DownloadError, ValueError) as error:
             print(error, file=sys.stderr)
             return 1
     return 0

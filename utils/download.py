@@ -1,10 +1,10 @@
 """Fetches a file from the first of several mirrors that has it right, and keeps it."""
 
-import contextlib
 import gzip
 import io
 import os
 import shutil
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,22 @@ def fetch(mirrors: list[str], path: Path, known_hash: str) -> Path:
 
     pooch.get_logger().setLevel("ERROR")
     faults = []
+    try:
+        if right(path, known_hash):
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(path, error) from error
     for url in mirrors:
         try:
-            with tqdm(desc=path.name, total=1, unit="B", unit_scale=True, leave=False, disable=None) as bar:
+            with (
+                tqdm(desc=path.name, total=1, unit="B", unit_scale=True, leave=False, disable=None) as bar,
+                tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetch-") as folder,
+            ):
                 downloader = _Unzipped(progressbar=bar, timeout=TIMEOUT)
-                pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, downloader=downloader)
-            with contextlib.suppress(OSError):  # it is another's file, or on a disk that is only read
-                path.chmod(0o644)  # others may share it; pooch leaves what it makes to its owner alone
+                new = Path(pooch.retrieve(url, known_hash, fname=path.name, path=folder, downloader=downloader))
+                new.chmod(0o644)  # others may share it; pooch leaves what it makes to its owner alone
+                os.replace(new, path)
             return path
         except requests.RequestException as error:
             faults.append(f"{url}: {_reason(error)}")
@@ -60,9 +69,19 @@ def fetch(mirrors: list[str], path: Path, known_hash: str) -> Path:
         except ValueError:  # how pooch says that the checksum differs
             faults.append(f"{url}: its bytes are not those of the file")
         except OSError as error:
-            what = "read" if path.exists() and not os.access(path, os.R_OK) else "written"
-            raise DownloadError(f"{path} could not be {what}: {error.strerror or error}") from error
+            raise _unusable(path, error) from error
     raise DownloadError("; ".join(faults))
+
+
+def right(path: Path, known_hash: str) -> bool:
+    """Return whether a file is here and has the bytes of that checksum."""
+    algorithm, _, wanted = known_hash.partition(":")
+    return path.is_file() and pooch.file_hash(path, algorithm) == wanted
+
+
+def _unusable(path: Path, error: OSError) -> DownloadError:
+    what = "read" if path.exists() and not os.access(path, os.R_OK) else "written"
+    return DownloadError(f"{path} could not be {what}: {error.strerror or error}")
 
 
 def _reason(error: Any) -> str:

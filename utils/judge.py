@@ -88,7 +88,7 @@ class Judge:
     def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the class that each picture is read as (N,), and the probability that it is given (N,)."""
         self._fits(x, self.b_x.shape[1:])
-        confidence, labels = self.net(x).softmax(1).max(1)
+        confidence, labels = torch.cat([self.net(part) for part in x.split(PORTION)]).softmax(1).max(1)
         return labels, confidence
 
     def distance(self, x: Tensor) -> float:

@@ -116,7 +116,7 @@ def refuse(func: Any, args: tuple, kwargs: dict[str, Any]) -> None:
     if func in TRAVELS:
         return
     if func in INDEXES and isinstance(args[0], Elsewhere):
-        given = [*flat(args[2:])]  # the places may be on the CPU
+        given = [*flat(args[2:])]  # the places may be on the CPU, the values not
     takes_a_number = torch.Tag.pointwise in func.tags or func in TAKES_A_NUMBER
     for value in given:
         if isinstance(value, torch.Tensor) and not isinstance(value, Elsewhere):

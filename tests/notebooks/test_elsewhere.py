@@ -117,6 +117,7 @@ def test_moving_a_module_keeps_its_parameters(there):
         (lambda x: torch.equal(x, torch.ones(3)), "same device"),
         (lambda x: torch.rand(3, device=x.device, generator=torch.Generator()), "for generator"),
         (lambda x: x.bernoulli(generator=torch.Generator()), "for generator"),
+        (lambda x: x.index_put_((torch.arange(3, device=x.device),), torch.ones(3)), "same device"),
         (lambda x: x.numpy(), "to numpy"),
         (lambda x: x.numpy().__array__(), "to numpy"),
         (lambda x: x.double(), "to float64"),
@@ -125,6 +126,16 @@ def test_moving_a_module_keeps_its_parameters(there):
 def test_fails_where_a_graphics_card_does(there, wrong, words):
     with pytest.raises((RuntimeError, TypeError), match=words):
         wrong(torch.ones(3, device=there))
+
+
+def test_what_it_changes_in_torch_is_put_back():
+    def switches():
+        return torch._C._only_lift_cpu_tensors(), torch.__future__.get_swap_module_params_on_conversion()
+
+    before = switches()
+    with elsewhere.pretend():
+        assert switches() == (True, True) != before
+    assert switches() == before
 
 
 def executed(path, old="", new=""):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,6 +237,67 @@ def test_mnist_is_fetched_once_and_loaded_as_plain_tensors(small, server, tmp_pa
     assert (halves.train_y.bincount() - halves.test_y.bincount()).abs().max() <= 1
 
 
+def test_a_file_with_other_bytes_is_not_loaded(small, server, tmp_path):
+    broken = data.fetch("mnist") / "t10k-labels-idx1-ubyte"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:-1] + b"\x03")
+    server.asked.clear()
+    data.load("mnist")
+    assert (broken.read_bytes(), server.asked) == (whole, ["/mnist/t10k-labels-idx1-ubyte.gz"])
+    broken.write_bytes(whole[:-1] + b"\x03")
+    server.answers["/mnist/t10k-labels-idx1-ubyte.gz"] = gzip.compress(b"other")
+    with pytest.raises(download.DownloadError, match="its bytes are not those of the file"):
+        data.load("mnist")
+
+
+def test_fashion_is_a_set_of_its_own(small, server, monkeypatch):
+    monkeypatch.setitem(data.FETCHED, "fashion_mnist", data.FETCHED["mnist"])
+    server.answers |= {f"/fashion_mnist/{name}.gz": server.answers[f"/mnist/{name}.gz"] for name in small}
+    assert len(data.load("fashion_mnist").train_y) == 60_000
+    assert sorted(server.asked) == sorted(f"/fashion_mnist/{name}.gz" for name in small)
+
+
+def test_without_a_server_of_ones_own_the_public_mirrors_are_asked_in_turn(small, server, monkeypatch):
+    monkeypatch.delenv("COURSE_DATA_URL")
+    mirrors = [f"{server.url}/gone/{{file}}.gz", f"{server.url}/mnist/{{file}}.gz"]
+    monkeypatch.setitem(data.FETCHED, "mnist", {**data.FETCHED["mnist"], "mirrors": mirrors})
+    assert len(data.load("mnist").test_y) == 10_000
+
+
+def test_shakespeare_is_text(server, monkeypatch, tmp_path):
+    play = "First Citizen:\nBefore we proceed any further\n"
+    known = {"mirrors": data.FETCHED["shakespeare"]["mirrors"], "files": {}}
+    known["files"] = {
+        file: "md5:" + hashlib.md5(play.encode()).hexdigest() for file in data.FETCHED["shakespeare"]["files"]
+    }
+    monkeypatch.setitem(data.FETCHED, "shakespeare", known)
+    monkeypatch.setenv("COURSE_DATA_URL", server.url)
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))
+    server.answers["/shakespeare/input.txt"] = play.encode()
+    assert data.text("shakespeare") == play
+
+
+@pytest.mark.skipif(os.name == "nt", reason="HOME is for other systems")
+def test_the_folder_may_be_in_the_home_or_relative_to_the_project(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COURSE_DATA_DIR", "~/sets")
+    assert data.cache() == tmp_path / "sets"
+    monkeypatch.setenv("COURSE_DATA_DIR", "sets")
+    monkeypatch.chdir(tmp_path)
+    assert data.cache() == Path(data.__file__).parent.parent / "sets", "a notebook and a terminal mean the same"
+    monkeypatch.setenv("COURSE_DATA_DIR", "~nobody at all/sets")
+    with pytest.raises(ValueError, match="COURSE_DATA_DIR was '~nobody at all/sets'"):
+        data.cache()
+
+
+@pytest.mark.parametrize("address", ["example", "/mnt/sets", "file:///tmp/sets", "ftp://host/sets", "http://"])
+def test_what_is_no_address_is_named(small, monkeypatch, address):
+    monkeypatch.setenv("COURSE_DATA_URL", address)
+    with pytest.raises(ValueError, match="accepted is an address that begins with http:// or https://") as error:
+        data.load("mnist")
+    assert repr(address) in str(error.value)
+
+
 def test_offline_one_sentence_names_the_command_and_the_default(small, server, monkeypatch):
     server.answers.clear()
     with pytest.raises(download.DownloadError) as error:
@@ -273,6 +335,9 @@ def test_the_command_fetches_and_lists(small, capsys, tmp_path):
     assert data.main(["fetch", "mnist"]) == 0
     assert data.main(["list"]) == 0
     assert f"mnist: in {tmp_path / 'cache' / 'mnist'}" in capsys.readouterr().out
+    (tmp_path / "cache" / "mnist" / "t10k-labels-idx1-ubyte").write_bytes(b"")
+    assert data.main(["list"]) == 0
+    assert "mnist: python -m utils.data fetch mnist" in capsys.readouterr().out
 
 
 def test_the_command_says_what_it_accepts(small, server, capsys):

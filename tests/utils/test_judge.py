@@ -104,6 +104,14 @@ def test_nearest_is_the_smallest_distance(digits, frozen):
     assert frozen.nearest(digits.test_x[:5]).tolist() == pytest.approx(loop, rel=1e-4)
 
 
+def test_in_portions_it_says_the_same(digits, frozen, monkeypatch):
+    whole = frozen.features(digits.test_x), frozen.nearest(digits.test_x), frozen.read(digits.test_x)[0]
+    monkeypatch.setattr(judge, "PORTION", 7)
+    for ours, wanted in zip((frozen.features(digits.test_x), frozen.nearest(digits.test_x)), whole, strict=False):
+        torch.testing.assert_close(ours, wanted)
+    assert torch.equal(frozen.read(digits.test_x)[0], whole[2])
+
+
 def test_wrong_input_is_told_in_a_sentence(digits, frozen):
     with pytest.raises(ValueError, match=r"shape \(898, 64\); accepted is \('N', 1, 8, 8\)"):
         frozen.read(digits.train_x.flatten(1))

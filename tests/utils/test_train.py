@@ -119,6 +119,14 @@ def test_accuracy_is_the_share_counted_by_hand_and_restores_the_mode(training):
     assert model.training is training
 
 
+def test_accuracy_in_portions_is_the_same(problem, monkeypatch):
+    x, y = problem
+    model = network()
+    wanted = train.accuracy(model, x, y)
+    monkeypatch.setattr(train, "PORTION", 7)
+    assert train.accuracy(model, x, y) == wanted
+
+
 def test_accuracy_takes_a_model_without_parameters_and_keeps_no_gradients():
     x = torch.eye(3, requires_grad=True)
     assert train.accuracy(nn.Identity(), x, torch.arange(3)) == 1.0
