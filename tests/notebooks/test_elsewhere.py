@@ -22,6 +22,23 @@ from tests.notebooks import elsewhere
 
 elsewhere.begin()
 """
+AT_FULL_SIZE = {  # what the numbers of that part must agree with
+    "10_cnn": """
+right = (large(new_x).argmax(1) == new_y).float().mean().item()
+assert abs(named - 100 * right) < 1e-3 and len(new_x) == 899""",
+    "30_vae": """
+assert set(unseen.unique().tolist()) == {0, 1} and len(unseen) == 899
+assert abs(torch.stack([large_elbo(large_vae, unseen) for _ in range(10)]).mean().item() - nats) < 2""",
+    "31_gan": "assert abs((large.read(made)[0] == asked).float().mean().item() - seen.accuracy) < 1e-6",
+    "32_diffusion": "assert abs((large.read(made)[0] == asked).float().mean().item() - seen.accuracy) < 1e-6",
+    "50_pca_tsne": """
+from sklearn.decomposition import PCA
+assert large_k == PCA(0.95).fit(large.train_x.flatten(1).numpy()).n_components_
+assert large_named == neighbour_accuracy(large_map, large.train_y[:5000])""",
+    "60_tinyml": """
+assert 12 < fewer < 13 and sum(weights != 0) < len(weights) / 12
+assert whole[-1] != pruned[-1] and len(unseen[0]) == 899""",
+}
 LESSONS = [path for path in runner.notebooks() if {"DEVICE", "DATASET"} & set(runner.knobs(path))]
 
 
@@ -150,7 +167,8 @@ def executed(path, old="", new=""):
     if "DATASET" in runner.knobs(path):
         cells[0].source += STAND_IN
         knobs = {**knobs, "DATASET": "mnist"}
-    return runner.execute(path, knobs, strict=False, source=book, probes={"counted": "print(elsewhere.counted)"})
+    probes = {"counted": "print(elsewhere.counted)", "numbers": AT_FULL_SIZE.get(path.stem, "pass")}
+    return runner.execute(path, knobs, strict=False, source=book, probes=probes)
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
@@ -161,6 +179,7 @@ def test_the_lesson_follows_the_device(path):
         assert int(runner.text_of(run.cell("counted"))) > 1000
     at_full_size = [claim["name"] for claim in run.claims if claim["name"].startswith("mnist")]
     assert bool(at_full_size) == ("DATASET" in runner.knobs(path)), "the part At full size makes no claim"
+    assert (path.stem in AT_FULL_SIZE) == bool(at_full_size)
 
 
 def test_a_forgotten_move_is_noticed():
