@@ -177,7 +177,7 @@ def test_the_table_goes_between_its_marks():
     once = commands.with_table(empty, "bench", "| 1 |")
     assert once == "a\n<!-- bench -->\n| 1 |\n<!-- /bench -->\nb\n"
     assert commands.with_table(once, "bench", "| 2 |") == once.replace("1", "2")
-    with pytest.raises(SystemExit, match="README.md has no place for the table"):
+    with pytest.raises(SystemExit, match="There is no place for the table"):
         commands.with_table("a\nb\n", "bench", "| 1 |")
 
 

@@ -180,6 +180,8 @@ def test_the_lesson_follows_the_device(path):
     at_full_size = [claim["name"] for claim in run.claims if claim["name"].startswith("mnist")]
     assert bool(at_full_size) == ("DATASET" in runner.knobs(path)), "the part At full size makes no claim"
     assert (path.stem in AT_FULL_SIZE) == bool(at_full_size)
+    if at_full_size:
+        assert len(at_full_size) == run.cell("full-size-run").source.count("check.claim(")
 
 
 def test_a_forgotten_move_is_noticed():

@@ -203,7 +203,8 @@ def test_a_lesson_has_claims_explorer_exercises_and_pins(lesson):
 
 
 def test_every_claim_in_the_code_was_made(book, code):
-    """A claim in a function that nobody calls, or behind an `if`, proves nothing."""
+    """A claim in a function that nobody calls, or behind an `if`, proves nothing. At full size has its own lane."""
+    code = [cell for cell in code if cell.id != "full-size-run"]
     written = {call.args[0].value for call in claims_in(code) if isinstance(call.args[0], ast.Constant)}
     assert written <= {claim["name"] for claim in runner.claims_of(book)}
 
