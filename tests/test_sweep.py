@@ -203,6 +203,13 @@ def test_a_real_notebook_claims_in_a_sweep_what_it_claims_alone(client, tmp_path
     )
 
 
+def test_a_run_does_not_keep_house_with_memory_as_a_worker_does(client):
+    trim = "MALLOC_TRIM_THRESHOLD_"
+    assert set(client.run(os.environ.get, trim).values()) == {"65536"}, "dask gives its workers this no more"
+    said = f"import json, os; print(json.dumps(os.environ.get({trim!r})))"
+    assert client.submit(sweep.work, {}, 60, [sys.executable, "-c", said]).result() is None
+
+
 def test_a_run_of_another_version_of_the_notebook_is_not_made():
     assert (
         "of another version" in sweep.one({"notebook": "00_start_here", "code": "old", "knobs": {"SEED": 0}})["error"]
