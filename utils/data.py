@@ -241,7 +241,7 @@ def text(name: str = "manual") -> str:
     Errors: ValueError for an unknown name, DownloadError where the text is not here and cannot be fetched.
     Source: `english()`; 1,115,394 characters of Shakespeare as collected by Karpathy, 2015.
     """
-    _choose("The text", name, TEXTS)
+    _choose("TEXT", name, TEXTS)
     return english() if name == "manual" else (fetch(name) / "input.txt").read_text(encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
 """Lane 13, another device: with a pretend device in the place of the CPU, what a lesson makes follows the device.
 
 Nothing in it needs a graphics card; what fails on one for mixing it with the CPU fails here. The parts At full size run
-here too, on a stand-in for MNIST.
+here too, on stand-ins for MNIST and for Shakespeare.
 """
 
 import pytest
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from tests import runner
 from tests.notebooks import elsewhere
-from tests.notebooks.test_full_size import STAND_IN
+from tests.notebooks.test_full_size import STAND_IN, WAKES
 from tests.notebooks.test_lessons import said_of
 
 BEGIN = f"""
@@ -26,6 +26,18 @@ AT_FULL_SIZE = {  # what the numbers of that part must agree with
     "10_cnn": """
 right = (large(new_x).argmax(1) == new_y).float().mean().item()
 assert abs(named - 100 * right) < 1e-3 and len(new_x) == 899""",
+    "20_rnn_lstm": """
+assert learnt + chosen_on + judged == plays and len(judged) == 2000 and "\u20ac" in judged
+ids = torch.tensor([place[c] for c in judged])
+p, state = [], None
+for t in range(len(ids) - 1):  # character by character, where the lesson reads all at once
+    logits, state, _ = large(ids[None, t : t + 1].to(device), state)
+    p.append(logits[0, 0].softmax(0)[ids[t + 1]].item())
+assert abs(-torch.tensor(p[5:]).log2().mean().item() - large_score) < 1e-4
+grams = [learnt[i : i + 7] for i in range(len(learnt) - 6)]
+assert all(longer[0][7][gram] == grams.count(gram) for gram in grams[:50]) and longer[0][7].total() == len(grams)
+every = {lam: ngram_bits(chosen_on, 7, lam, longer).mean() for lam in (1, 2, 4, 8, 16)}
+assert best == min(every, key=every.get)""",
     "30_vae": """
 assert set(unseen.unique().tolist()) == {0, 1} and len(unseen) == 899
 assert abs(torch.stack([large_elbo(large_vae, unseen) for _ in range(10)]).mean().item() - nats) < 2""",
@@ -39,7 +51,7 @@ assert large_named == neighbour_accuracy(large_map, large.train_y[:5000])""",
 assert 12 < fewer < 13 and sum(weights != 0) < len(weights) / 12
 assert whole[-1] != pruned[-1] and len(unseen[0]) == 899""",
 }
-LESSONS = [path for path in runner.notebooks() if {"DEVICE", "DATASET"} & set(runner.knobs(path))]
+LESSONS = [path for path in runner.notebooks() if {"DEVICE", *WAKES} & set(runner.knobs(path))]
 
 
 @pytest.fixture
@@ -164,11 +176,11 @@ def executed(path, old="", new=""):
         cell.source = cell.source.replace(old, new)
     knobs = said_of(path)["knobs"]["small"]
     cells[0].source += BEGIN
-    if "DATASET" in runner.knobs(path):
+    wakes = {knob: value for knob, value in WAKES.items() if knob in runner.knobs(path)}
+    if wakes:
         cells[0].source += STAND_IN
-        knobs = {**knobs, "DATASET": "mnist"}
     probes = {"counted": "print(elsewhere.counted)", "numbers": AT_FULL_SIZE.get(path.stem, "pass")}
-    return runner.execute(path, knobs, strict=False, source=book, probes=probes)
+    return runner.execute(path, knobs | wakes, strict=False, source=book, probes=probes)
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
@@ -177,8 +189,8 @@ def test_the_lesson_follows_the_device(path):
     assert run.error is None, runner.failure(path, run.error)
     if "DEVICE" in runner.knobs(path):
         assert int(runner.text_of(run.cell("counted"))) > 1000
-    at_full_size = [claim["name"] for claim in run.claims if claim["name"].startswith("mnist")]
-    assert bool(at_full_size) == ("DATASET" in runner.knobs(path)), "the part At full size makes no claim"
+    at_full_size = [claim["name"] for claim in run.claims if claim["name"].startswith(tuple(WAKES.values()))]
+    assert bool(at_full_size) == bool(set(WAKES) & set(runner.knobs(path))), "the part At full size makes no claim"
     assert (path.stem in AT_FULL_SIZE) == bool(at_full_size)
     if at_full_size:
         assert len(at_full_size) == run.cell("full-size-run").source.count("check.claim(")

@@ -1,7 +1,7 @@
 """Lane 12, the part At full size: it rests by default, and a set that is unknown is noticed at once.
 
-It runs in `test_elsewhere.py`, on a stand-in: digits enlarged to 28 x 28 in place of MNIST. Whether its claims hold is
-measured with the real sets, which the tests do not have.
+It runs in `test_elsewhere.py`, on stand-ins: digits enlarged to 28 x 28 in place of MNIST, pages of the manual in place
+of Shakespeare. Whether its claims hold is measured with the real sets, which the tests do not have.
 """
 
 import pytest
@@ -21,19 +21,28 @@ def _stand_in(name="digits", *given, **options):
 
 
 _real, _data.load = _data.load, _stand_in
+
+
+def _plays(name="manual"):  # pages read backwards, and a character that the manual does not have: Shakespeare has one
+    return _data.english() if name == "manual" else _data.english()[:40_000][::-1].replace("e", "\u20ac")
+
+
+_data.text = _plays
 """
-LESSONS = [path for path in runner.notebooks() if "DATASET" in runner.knobs(path)]
+WAKES = {"DATASET": "mnist", "TEXT": "shakespeare"}  # the knob of that part, and what wakes it
+LESSONS = [(path, knob) for path in runner.notebooks() for knob in WAKES if knob in runner.knobs(path)]
+ACCEPTED = {"DATASET": "'digits', 'mnist', 'fashion_mnist'", "TEXT": "'manual', 'shakespeare'"}
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_an_unknown_set_is_named_at_once(path):
-    run = runner.execute(path, {"DATASET": "cats"}, strict=False)
-    assert "DATASET was 'cats'; accepted are 'digits', 'mnist', 'fashion_mnist'." in str(run.error)
+@pytest.mark.parametrize(("path", "knob"), LESSONS, ids=lambda given: getattr(given, "stem", given))
+def test_an_unknown_set_is_named_at_once(path, knob):
+    run = runner.execute(path, {knob: "cats"}, strict=False)
+    assert f"{knob} was 'cats'; accepted are {ACCEPTED[knob]}." in str(run.error)
     done = [cell for cell in runner.code_cells(run.notebook) if cell.execution_count]
     assert len(done) <= 5, "after minutes"
 
 
 def test_by_default_it_rests():
-    for path in LESSONS:
+    for path, _ in LESSONS:
         cell = next(cell for cell in runner.code_cells(runner.read(path)) if cell.id == "full-size-run")
         assert runner.text_of(cell).startswith("Nothing was ")

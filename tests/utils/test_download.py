@@ -368,6 +368,6 @@ def test_an_idx_file_that_is_none_is_named(tmp_path, content, sentence):
 
 
 def test_an_unknown_text_lists_those_accepted():
-    with pytest.raises(ValueError, match="The text was 'goethe'; accepted are 'manual', 'shakespeare'."):
+    with pytest.raises(ValueError, match="TEXT was 'goethe'; accepted are 'manual', 'shakespeare'."):
         data.text("goethe")
     assert data.text() == data.english()
