@@ -28,16 +28,33 @@ right = (large(new_x).argmax(1) == new_y).float().mean().item()
 assert abs(named - 100 * right) < 1e-3 and len(new_x) == 899""",
     "20_rnn_lstm": """
 assert learnt + chosen_on + judged == plays and len(judged) == 2000 and "\u20ac" in judged
+assert "".join(alphabet[n] for n in large_ids.tolist()) == learnt
 ids = torch.tensor([place[c] for c in judged])
 p, state = [], None
 for t in range(len(ids) - 1):  # character by character, where the lesson reads all at once
     logits, state, _ = large(ids[None, t : t + 1].to(device), state)
     p.append(logits[0, 0].softmax(0)[ids[t + 1]].item())
-assert abs(-torch.tensor(p[5:]).log2().mean().item() - large_score) < 1e-4
-grams = [learnt[i : i + 7] for i in range(len(learnt) - 6)]
-assert all(longer[0][7][gram] == grams.count(gram) for gram in grams[:50]) and longer[0][7].total() == len(grams)
-every = {lam: ngram_bits(chosen_on, 7, lam, longer).mean() for lam in (1, 2, 4, 8, 16)}
-assert best == min(every, key=every.get)""",
+assert abs(-torch.tensor(p[7:]).log2().mean().item() - large_score) < 1e-4
+
+
+def smoothed(context, character, lam):  # asks from the longest context down; the lesson builds up
+    p = smoothed(context[1:], character, lam) if context else 1 / V
+    after = follows.get(context, {})
+    return (after.get(character, 0) + lam * len(after) * p) / (sum(after.values()) + lam * len(after)) if after else p
+
+
+follows = {}
+for n in range(9):
+    for i in range(n, len(learnt)):
+        after = follows.setdefault(learnt[i - n : i], {})
+        after[learnt[i]] = after.get(learnt[i], 0) + 1
+assert list(table_score) == list(choice) == [3, 5, 7, 9]
+assert choice[longest] == min(choice.values())
+for n in choice:
+    p = [smoothed(judged[i - n + 1 : i], judged[i], choice[n][1]) for i in range(8, len(judged))]
+    assert abs(-torch.tensor(p).log2().mean().item() - table_score[n]) < 1e-4
+    assert choice[n] == min((ngram_bits(chosen_on, n, lam, longer).mean().item(), lam) for lam in (1, 2, 4, 8, 16, 32))
+assert abs(against - (table_score[longest] - large_score)) < 1e-9""",
     "30_vae": """
 assert set(unseen.unique().tolist()) == {0, 1} and len(unseen) == 899
 assert abs(torch.stack([large_elbo(large_vae, unseen) for _ in range(10)]).mean().item() - nats) < 2""",
