@@ -133,11 +133,11 @@ def visit(page, path):
 
 
 def unfold(page):
-    """Open everything that is folded, and wait until the theme has let the keyboard into what scrolls."""
+    """Open everything that is folded, and wait until the theme has let the keyboard into what scrolls, and no more."""
     page.evaluate("() => document.querySelectorAll('details').forEach(folded => folded.open = true)")
-    open_to_keys = """() => ![...document.querySelectorAll("pre")].some(
-        code => code.scrollWidth > code.clientWidth && code.tabIndex < 0)"""
-    page.wait_for_function(open_to_keys, timeout=10_000)
+    settled = """() => [...document.querySelectorAll("pre")].every(code =>
+        (code.scrollWidth > code.clientWidth || code.scrollHeight > code.clientHeight) === (code.tabIndex >= 0))"""
+    page.wait_for_function(settled, timeout=10_000)
 
 
 def barriers(page):
