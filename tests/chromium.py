@@ -25,6 +25,7 @@ FLAGS = [
 ]
 ALL = os.environ.get("COURSE_BROWSER") == "all"  # `make test-browser`; otherwise the first lessons
 OPENED = runner.notebooks() if ALL else runner.notebooks()[:3]
+PATIENCE = 60_000  # milliseconds that a page has for what it has to show; a busy machine is many times slower
 SHOTS = runner.BUILD / "screenshots"
 needed = pytest.mark.skipif(CHROMIUM is None and not ALL, reason="no chromium here; on Debian: apt install chromium")
 

@@ -44,10 +44,11 @@ def frozen(digits):
 @pytest.fixture(scope="module")
 def browser():
     """Start the browser once for all tests of a file; its event loop would be in the way of other files' kernels."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     from tests import chromium
 
+    expect.set_options(timeout=chromium.PATIENCE)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium.CHROMIUM, args=chromium.FLAGS)
         yield started

@@ -88,10 +88,10 @@ def page(browser, lab):
 def open_notebook(page, address, name):
     """Open a notebook in a workspace of its own, in which nothing else is open, and wait for its kernel."""
     page.goto(f"{address}/lab/workspaces/{uuid.uuid4().hex}/tree/notebooks/{name}.ipynb?token=course")
-    page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
-    expect(page.locator(".jp-NotebookPanel-toolbar .jp-KernelName")).to_contain_text("Python 3", timeout=60_000)
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=chromium.PATIENCE)
+    expect(page.locator(".jp-NotebookPanel-toolbar .jp-KernelName")).to_contain_text("Python 3")
     idle = page.locator(".jp-Notebook-ExecutionIndicator-tooltip", has_text="Idle")
-    expect(idle).to_have_count(1, timeout=60_000)
+    expect(idle).to_have_count(1)
     photograph(page, f"{name}-opened")
 
 
@@ -146,8 +146,9 @@ PIXELS = """image => {
 class Explorer:
     """One explorer on a page: its controls are moved by keyboard, and its picture has to answer every time."""
 
-    def __init__(self, page, box, where, shot, patience=10_000):
-        self.page, self.box, self.where, self.shot, self.patience = page, box, where, shot, patience
+    def __init__(self, page, box, where, shot):
+        self.page, self.box, self.where, self.shot = page, box, where, shot
+        self.patience = chromium.PATIENCE
         self.picture = box.locator("img.widget-image")
         self.milliseconds = defaultdict(list)  # of each control, from a key press to the changed picture
 
@@ -268,14 +269,14 @@ class Explorer:
             self.fail(name, "stopped: the picture is not that of its lower end")
 
 
-def explorers_of(page, book, name, patience=10_000):
+def explorers_of(page, book, name):
     """Find the explorers of a notebook that was run: each with its cell's id and its alternative text."""
     cells = [cell for cell in runner.code_cells(book) if "widgets.explore(" in cell.source]
     boxes = page.locator(".jp-OutputArea-output:has(img.widget-image)")
-    expect(boxes).to_have_count(len(cells), timeout=20_000)
+    expect(boxes).to_have_count(len(cells))
     for cell, box in zip(cells, boxes.all(), strict=True):
         (alt,) = [output.metadata["image/png"].alt for output in cell.outputs if "image/png" in output.metadata]
-        yield cell.id, Explorer(page, box, f"{name}, explorer {alt!r}", f"{name}-{cell.id}", patience)
+        yield cell.id, Explorer(page, box, f"{name}, explorer {alt!r}", f"{name}-{cell.id}")
 
 
 # An exercise by typing ------------------------------------------------------------------------------------------
@@ -299,7 +300,7 @@ def answer(page, stub, check, source):
     page.wait_for_function(
         "([prompt, before]) => prompt.textContent !== before && /\\d/.test(prompt.textContent)",
         arg=[prompt.element_handle(), before],
-        timeout=60_000,
+        timeout=chromium.PATIENCE,
     )
     return line_of(check)
 
@@ -307,7 +308,7 @@ def answer(page, stub, check, source):
 def line_of(check):
     """Return what a check printed, as the page shows it."""
     output = check.locator(".jp-OutputArea-output")
-    expect(output).to_have_text(re.compile("[○◐●]"), timeout=20_000)
+    expect(output).to_have_text(re.compile("[○◐●]"))
     return output.inner_text().strip()
 
 
@@ -396,12 +397,13 @@ def planted(lab, page):
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "notebooks" / "99_planted.ipynb")
     open_notebook(page, address, "99_planted")
     book = run_all(page, folder, "99_planted")
-    return book, [explorer for _, explorer in explorers_of(page, book, "99_planted", patience=3_000)]
+    return book, [explorer for _, explorer in explorers_of(page, book, "99_planted")]
 
 
 def test_what_is_planted_is_noticed(planted, page):
     """The same steps as above, on explorers, an exercise and a console that are broken on purpose."""
     book, (sound, deaf, breaks) = planted
+    deaf.patience = 3_000  # it never answers
     sound.move_all()
     assert {name: len(taken) for name, taken in sound.milliseconds.items()} == {"slope": 4, "height": 2}
     where = "99_planted, explorer 'a deaf one', control 'height': at its last option"
@@ -428,5 +430,5 @@ def test_start_here_opens_and_its_links_lead_somewhere(lab, page):
         page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) a", has_text=target).first.click()
         expect(page.locator(".lm-DockPanel-tabBar .lm-mod-current", has_text=f"{target}.ipynb")).to_be_visible()
         title = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-RenderedMarkdown h1").first
-        expect(title).to_be_visible(timeout=30_000)
+        expect(title).to_be_visible()
     assert not ours(page.complaints)

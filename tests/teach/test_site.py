@@ -137,7 +137,7 @@ def unfold(page):
     page.evaluate("() => document.querySelectorAll('details').forEach(folded => folded.open = true)")
     settled = """() => [...document.querySelectorAll("pre")].every(code =>
         (code.scrollWidth > code.clientWidth || code.scrollHeight > code.clientHeight) === (code.tabIndex >= 0))"""
-    page.wait_for_function(settled, timeout=10_000)
+    page.wait_for_function(settled, timeout=chromium.PATIENCE)
 
 
 def barriers(page):

@@ -70,7 +70,7 @@ def decks(tmp_path_factory):
 def visit(page, address):
     """Open a deck, wait until it is laid out, and return what was measured on each of its slides."""
     page.goto(address)
-    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_function(READY, timeout=chromium.PATIENCE)
     return [page.evaluate(MEASURE, index) for index in range(page.evaluate("Reveal.getTotalSlides()"))]
 
 
@@ -235,12 +235,12 @@ def test_notes_are_in_the_speaker_view(page, tmp_path):
     with page.context.expect_page() as opened:
         page.keyboard.press("s")
     speaker = opened.value
-    speaker.wait_for_function("document.querySelectorAll('iframe').length === 2", timeout=20_000)
+    speaker.wait_for_function("document.querySelectorAll('iframe').length === 2", timeout=chromium.PATIENCE)
     page.keyboard.press("ArrowRight")
-    speaker.wait_for_function("document.body.innerText.includes('which guess loses least?')", timeout=20_000)
+    speaker.wait_for_function("document.body.innerText.includes('which guess loses least?')", timeout=chromium.PATIENCE)
     current, upcoming = speaker.frames[1:3]
     for frame in (current, upcoming):
-        frame.wait_for_function(READY, timeout=20_000)
+        frame.wait_for_function(READY, timeout=chromium.PATIENCE)
     current.wait_for_function("Reveal.getIndices().h === 1")
     speaker.keyboard.press("ArrowLeft")  # the speaker's window turns the audience's
     page.wait_for_function("Reveal.getIndices().h === 0")
@@ -291,7 +291,7 @@ def test_live_explorers_answer_and_the_deck_is_the_same(presented, decks, page, 
     page.goto(address, wait_until="commit")
     page.wait_for_function("/Running cell \\d+ of \\d+/.test(document.getElementById('progress')?.textContent)")
     page.wait_for_function(READY, timeout=240_000)
-    page.wait_for_selector(".explorer .widget-image", state="attached", timeout=60_000)
+    page.wait_for_selector(".explorer .widget-image", state="attached", timeout=chromium.PATIENCE)
     seconds = time.perf_counter() - start
     measured = [page.evaluate(MEASURE, index) for index in range(page.evaluate("Reveal.getTotalSlides()"))]
     assert not [fault for m in measured for fault in m["faults"]]
@@ -331,9 +331,9 @@ def test_live_explorers_answer_and_the_deck_is_the_same(presented, decks, page, 
     with page.context.expect_page() as opened:
         page.keyboard.press("s")
     speaker = opened.value
-    speaker.wait_for_function("document.querySelectorAll('iframe').length === 2", timeout=20_000)
+    speaker.wait_for_function("document.querySelectorAll('iframe').length === 2", timeout=chromium.PATIENCE)
     current = speaker.frames[1]
-    current.wait_for_function(READY, timeout=60_000)
+    current.wait_for_function(READY, timeout=chromium.PATIENCE)
     assert f"voila/static/{name}.html" in current.url, "it shows the stored deck and runs no second kernel"
     current.wait_for_function("Reveal.isLastSlide()")
     assert not page.context.outward
@@ -404,7 +404,7 @@ def test_the_ink_of_a_deck_has_contrast(decks, page):
 
 def test_prints_to_pdf(decks, page, tmp_path):
     page.goto((decks[0] / "00_start_here.html").as_uri() + "?print-pdf")
-    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_function(READY, timeout=chromium.PATIENCE)
     page.wait_for_selector(".pdf-page")
     pages = page.locator(".pdf-page").count()
     assert pages == page.evaluate("Reveal.getTotalSlides()")
