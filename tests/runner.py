@@ -25,6 +25,7 @@ BUILD = ROOT / "build"
 CELL_TIMEOUT = 300  # seconds; a whole lesson takes at most 60 alone
 PINNED = "nbval-check-output"
 EXERCISE_TAGS = {"exercise", "check", "solution"}
+LAYER_TAGS = {"figure", "evidence", "answer"}
 KERNEL_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # two torch processes with two threads each on two cores are five times slower
     "TQDM_DISABLE": "1",
@@ -86,8 +87,8 @@ def claims_of(notebook: NotebookNode) -> Iterator[dict[str, Any]]:
     """Yield every claim that an executed notebook made: name, value, bound, margin, holds, and the id of its cell."""
     for cell in code_cells(notebook):
         for output in cell.get("outputs", []):
-            record = output.get("metadata", {}).get("claim")
-            if record:
+            made = output.get("metadata", {})
+            for record in [*made.get("claims", []), *([made["claim"]] if "claim" in made else [])]:
                 yield {**record, "cell": cell.id}
 
 

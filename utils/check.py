@@ -1,10 +1,13 @@
 """Says whether an answer or a claim holds, and where to look if not."""
 
+import contextlib
 import copy
 import html
 import math
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from numpy.typing import ArrayLike
 Case = tuple[tuple[Any, ...], Any]  # the arguments, and what is expected
 
 claims: list[dict[str, Any]] = []  # every claim made so far: name, value, bound, holds, margin
+_gathered: list[tuple[dict[str, Any], str]] | None = None  # the claims of the evidence that is being made, if one is
 
 
 class ClaimError(AssertionError):
@@ -39,29 +43,101 @@ def claim(
     Errors: ValueError if there is not exactly one bound, TypeError if a number is wanted and none was given.
     """
     bounds = {"above": above, "below": below, "between": between, "close_to": close_to, "equals": equals}
+    _report(name, *_measure(name, value, bounds))
+
+
+def finding(
+    sentence: str,
+    value: float,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    between: tuple[float, float] | None = None,
+    close_to: tuple[float, float] | None = None,
+    equals: object = None,
+    **numbers: float,
+) -> None:
+    """State a finding as a whole sentence with its numbers inside, and its bound small behind it.
+
+    `sentence` is a format string: {value}, the number that is held to the bound, and any further {name}
+    given in `numbers`, as in "The network reads {value:.1f} % of unseen digits, a guess {guess:.0f} %."
+    Where {value} does not stand in the sentence, it is shown with its bound. The record's name is the sentence
+    with … in place of its numbers. Bounds and failures are those of `claim`.
+
+    Errors: those of `claim`; ValueError for a number that is in no place of the sentence, or a place without one.
+    """
+    places = set(re.findall(r"{(\w+)", sentence))
+    if places - {"value"} != set(numbers):
+        raise ValueError(f"The finding has places for {sorted(places)} and was given value and {sorted(numbers)}.")
+    bounds = {"above": above, "below": below, "between": between, "close_to": close_to, "equals": equals}
+    name = finding_name(sentence)
+    shown, bound, margin, strictly = _measure(name, value, bounds)
+    value = float(value.detach()) if hasattr(value, "detach") else value
+    said = sentence.format(value=value, **{key: _plain(number) for key, number in numbers.items()})
+    _report(name, shown, bound, margin, strictly, said, bound if "value" in places else f"{shown} {bound}")
+
+
+def finding_name(sentence: str) -> str:
+    """Return the name under which a finding is recorded: its sentence with … in place of the numbers."""
+    return re.sub(r"{[^{}]*}", "…", sentence)
+
+
+@contextlib.contextmanager
+def evidence(title: str) -> Iterator[None]:
+    """Gather the claims and agreements made inside into one folded line that says how many hold.
+
+    Where one does not, the line turns amber and stands open.
+
+    Errors: ValueError if nothing was claimed inside.
+    """
+    global _gathered
+    outer, _gathered = _gathered, []
+    try:
+        yield
+        if not _gathered:
+            raise ValueError(f"evidence {title!r} holds no claim.")
+    finally:
+        inside, _gathered = _gathered, outer
+        if inside:
+            _show_evidence(title, inside)
+
+
+def _show_evidence(title: str, inside: list[tuple[dict[str, Any], str]]) -> None:
+    failed = sum(not record["holds"] for record, _ in inside)
+    line = f"evidence, {title}: " + (f"{failed} of {len(inside)} do not hold" if failed else f"{len(inside)} hold")
+    plain = "\n".join([line, *(f"  {text}" for _, text in inside)])
+    rows = "<br>".join(html.escape(text) for _, text in inside)
+    style = ' open style="color:#b45309"' if failed else ""
+    folded = f"<details{style}><summary>{html.escape(line)}</summary>{rows}</details>"
+    if get_ipython() is None:
+        print(plain)
+    else:
+        bundle = {"text/plain": plain, "text/html": folded}
+        display(bundle, raw=True, metadata={"claims": [_strict_json(record) for record, _ in inside]})
+
+
+def _measure(name: str, value: Any, bounds: dict[str, Any]) -> tuple[str, str, float, bool]:
+    """Return a value and its bound as texts, the margin, and whether the margin must be more than 0."""
     given = {kind: bound for kind, bound in bounds.items() if bound is not None}
     if len(given) != 1:
         raise ValueError(f"claim {name!r} has {len(given)} bounds; give exactly one of {', '.join(bounds)}.")
     ((kind, bound),) = given.items()
     if kind == "equals":
         value, bound = _plain(value), _plain(bound)
-        _report(name, f"{value}", f"= {bound}", 0.0 if value == bound else -1.0)
-        return
+        return f"{value}", f"= {bound}", 0.0 if value == bound else -1.0, False
     value = _number(name, value)
     if kind in ("above", "below"):
         bound = _number(name, bound)
         shown, limit = _apart(value, bound)
         sign, margin = (">", value - bound) if kind == "above" else ("<", bound - value)
-        _report(name, shown, f"{sign} {limit}", margin, strictly=True)
-    else:
-        if not isinstance(bound, tuple | list) or len(bound) != 2:
-            raise TypeError(f"claim {name!r}: {kind} takes two numbers; it was given {_describe(bound)}.")
-        first, second = (_number(name, number) for number in bound)
-        if kind == "between":
-            margin = float(np.minimum(value - first, second - value))  # unlike min, it passes a NaN on
-            _report(name, f"{value:.4g}", f"from {first:.4g} to {second:.4g}", margin)
-        else:
-            _report(name, f"{value:.4g}", f"{first:.4g} within {second:.2g}", second - abs(value - first))
+        return shown, f"{sign} {limit}", margin, True
+    if not isinstance(bound, tuple | list) or len(bound) != 2:
+        raise TypeError(f"claim {name!r}: {kind} takes two numbers; it was given {_describe(bound)}.")
+    first, second = (_number(name, number) for number in bound)
+    if kind == "between":
+        margin = float(np.minimum(value - first, second - value))  # unlike min, it passes a NaN on
+        return f"{value:.4g}", f"from {first:.4g} to {second:.4g}", margin, False
+    return f"{value:.4g}", f"{first:.4g} within {second:.2g}", second - abs(value - first), False
 
 
 def agree(name: str, ours: ArrayLike, theirs: ArrayLike, tolerance: float = 1e-6) -> None:
@@ -84,25 +160,37 @@ def agree(name: str, ours: ArrayLike, theirs: ArrayLike, tolerance: float = 1e-6
     _report(name, f"largest difference {difference:.1e}", f"<= {limit}", tolerance - difference)
 
 
-def _report(name: str, value: str, bound: str, margin: float, strictly: bool = False) -> None:
+def _report(
+    name: str, value: str, bound: str, margin: float, strictly: bool = False, sentence: str = "", behind: str = ""
+) -> None:
+    """Record a claim and show it: a sentence with its bound `behind` it, or the name with value and bound."""
     holds = margin > 0 if strictly else margin >= 0  # NaN holds nothing
     record = {"name": name, "value": value, "bound": bound, "margin": margin, "holds": holds}
     claims.append(record)
     if holds:
-        line = f"✔ {name}: {value} ({bound})"
+        line = f"✔ {sentence} ({behind})" if sentence else f"✔ {name}: {value} ({bound})"
         bundle = {"text/plain": line}
+        if sentence:
+            small = f'<small style="opacity: 0.75">({html.escape(behind)})</small>'
+            bundle["text/html"] = f"<span>✔ {html.escape(sentence)} {small}</span>"
     else:
         line = f"▲ {name}: {value}, wanted {bound}"
         why = "Does this setting break the idea, or only the number?"
         amber = f'<span style="color:#b45309">{html.escape(line)}. {why}</span>'
         bundle = {"text/plain": line, "text/html": amber}
-    record = {**record, "margin": margin if math.isfinite(margin) else None}  # strict JSON knows no infinity
-    if get_ipython() is None:
+    if _gathered is not None:
+        _gathered.append((record, line))
+    elif get_ipython() is None:
         print(line)
     else:
-        display(bundle, raw=True, metadata={"claim": record})
+        display(bundle, raw=True, metadata={"claim": _strict_json(record)})
     if not holds and os.environ.get("COURSE_STRICT") == "1":
         raise ClaimError(f"claim {name!r} does not hold: {value}, wanted {bound}")
+
+
+def _strict_json(record: dict[str, Any]) -> dict[str, Any]:
+    """Strict JSON knows no infinity."""
+    return {**record, "margin": record["margin"] if math.isfinite(record["margin"]) else None}
 
 
 def _number(name: str, value: Any) -> float:
@@ -145,36 +233,66 @@ class NotRightError(AssertionError):
     """An answer that is not right, raised only where nbgrader runs the notebook: there an error means no points."""
 
 
+_wrong_so_far: dict[str, int] = {}  # how often each exercise was checked with an answer that was not right
+
+
 def exercise(
     name: str,
     answer: Callable[..., Any],
     cases: Sequence[Case],
     mistakes: dict[str, Callable[..., Any]] | None = None,
     tolerance: float = 1e-4,
+    hints: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> None:
-    """Try an answer on every case and print one line: not attempted, not yet (with a hint), or right.
+    """Try an answer on every case and print a verdict: not attempted, not yet (with hints), or right.
 
-    `cases` are pairs (arguments, expected). `mistakes` maps a hint to the wrong function that deserves it:
-    an answer that does what that function does gets that hint. Nothing that the answer does raises here.
+    `cases` are pairs (arguments, expected). `mistakes` maps a hint to the wrong function that deserves it.
+    `hints` are three, in order: the property that fails, the likely mistake, the first step. Each run of the check
+    with an answer that is not right shows one more; a mistake that is recognised takes the place of the second.
+    Without `hints` a recognised mistake is named at once. `without` names what the task excludes, such as "softmax":
+    an answer whose code uses it is not right. Nothing that the answer does raises here.
     When nbgrader grades or validates (it sets NBGRADER_EXECUTION), any line but "right" is followed by NotRightError.
+
+    Errors: ValueError for no cases, a case of another form, or hints that are not three.
     """
-    line = _verdict(name, answer, cases, mistakes or {}, tolerance)
+    if hints and len(hints) != 3:
+        raise ValueError(f"exercise {name!r} has {len(hints)} hints; accepted are three.")
+    line, known = _verdict(name, answer, cases, mistakes or {}, tolerance, without)
+    if known and not hints:
+        line, known = f"{line.partition(' not yet. ')[0]} not yet. {known}", None
     graded = os.environ.get("NBGRADER_EXECUTION")
     print("\n" * bool(graded) + line)  # the answer may have printed without ending its line
+    if line.startswith("◐") and hints:
+        _wrong_so_far[name] = _wrong_so_far.get(name, 0) + 1
+        shown = [hints[0], known or hints[1], hints[2]][: _wrong_so_far[name]]
+        print("\n".join(f"  Hint {number} of 3: {hint}" for number, hint in enumerate(shown, 1)))
+        if len(shown) < 3:
+            print("  Run the check again for the next hint.")
     if graded and not line.startswith("●"):
         raise NotRightError(line)
 
 
 def _verdict(
-    name: str, answer: Any, cases: Sequence[Case], mistakes: dict[str, Callable[..., Any]], tolerance: float
-) -> str:
+    name: str,
+    answer: Any,
+    cases: Sequence[Case],
+    mistakes: dict[str, Callable[..., Any]],
+    tolerance: float,
+    without: Sequence[str],
+) -> tuple[str, str | None]:
+    """Return the verdict in a line, and the hint of the mistake that was recognised, if one was."""
     if not cases:
         raise ValueError(f"exercise {name!r} has no cases.")
     for number, case in enumerate(cases, 1):
         if len(case) != 2 or not isinstance(case[0], tuple | list):
             raise ValueError(f"Case {number} of exercise {name!r} must be ((argument, ...), expected), with its comma.")
+    not_yet = f"◐ {name}: not yet."
     if not callable(answer):
-        return f"◐ {name}: not yet. The check wants a function, and was given {_describe(answer)}."
+        return f"{not_yet} The check wants a function, and was given {_describe(answer)}.", None
+    excluded = sorted(set(without) & _names_used(getattr(answer, "__code__", None)))
+    if excluded:
+        return f"{not_yet} Your code uses {', '.join(excluded)}, which this task asks you to do without.", None
     results = []
     for number, (arguments, _) in enumerate(cases, 1):
         mine = _copy(arguments)
@@ -186,19 +304,27 @@ def _verdict(
             before = list(zip(results, cases, strict=False))  # a mistake may show in these, and only then raise
             wrong = any(not _equal(result, wanted, tolerance) for result, (_, wanted) in before)
             hint = _known_mistake(results, cases[: number - 1], mistakes, tolerance) if wrong else None
-            return f"◐ {name}: not yet. {f'{hint} {fault}' if hint else fault}"
+            return f"{not_yet} {fault}", f"{hint} {fault}" if hint else None
         if not _same_arguments(mine, arguments):
-            return f"◐ {name}: not yet. Your function changes its argument in place; work on a copy."
+            return f"{not_yet} Your function changes its argument in place; work on a copy.", None
     if all(result is None for result in results):
-        return f"○ {name}: not attempted yet"
+        return f"○ {name}: not attempted yet", None
     expected = [wanted for _, wanted in cases]
     pairs = list(zip(results, expected, strict=True))
     faults = [f"Case {n}: {fault}" for n, pair in enumerate(pairs, 1) if (fault := _misfit(*pair))]
     if not faults and all(_equal(*pair, tolerance) for pair in pairs):
         kind = "solution" if getattr(answer, "__name__", "").startswith("solution_") else name
-        return f"● {kind}: right ({len(cases)} cases)"
-    hint = _known_mistake(results, cases, mistakes, tolerance)  # first: it knows more than the general hints
-    return f"◐ {name}: not yet. {hint or (faults[0] if faults else _hint(results, expected, tolerance))}"
+        return f"● {kind}: right ({len(cases)} cases)", None
+    seen = faults[0] if faults else _hint(results, expected, tolerance)
+    return f"{not_yet} {seen}", _known_mistake(results, cases, mistakes, tolerance)
+
+
+def _names_used(code: CodeType | None) -> set[str]:
+    """Return every name and attribute in a function's code and in the functions defined inside it."""
+    if code is None:
+        return set()
+    inner = (const for const in code.co_consts if isinstance(const, CodeType))
+    return set(code.co_names).union(*map(_names_used, inner))
 
 
 def _copy(arguments: tuple[Any, ...]) -> list[Any]:
@@ -326,6 +452,9 @@ def _pattern(given: np.ndarray, wanted: np.ndarray, tolerance: float, relative: 
     given, wanted = given[finite], wanted[finite]
     if same(given, -wanted):
         return "Every number has the wrong sign."
+    nearly = _nearly(given, wanted) if relative else None  # whole numbers are not rounded constants
+    if nearly:
+        return nearly
     nonzero = np.abs(wanted) > tolerance
     factor = float(np.median(given[nonzero] / wanted[nonzero])) if nonzero.sum() > 1 else 0.0
     if factor and same(given, factor * wanted):
@@ -335,6 +464,13 @@ def _pattern(given: np.ndarray, wanted: np.ndarray, tolerance: float, relative: 
         off = " Off by one?" if math.isclose(abs(shift), 1, abs_tol=tolerance) else ""
         return f"Every number is too {'large' if shift > 0 else 'small'} by {abs(shift):.4g}.{off}"
     return None
+
+
+def _nearly(given: np.ndarray, wanted: np.ndarray) -> str | None:
+    """Say so if every number is right to within half a percent."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.where(given == wanted, 0.0, np.abs(given - wanted) / np.abs(wanted))
+    return f"Nearly right, to within {100 * off.max():.2g} %: a rounded constant?" if 0 < off.max() < 0.005 else None
 
 
 def _first_difference(results: list[Any], expected: list[Any], tolerance: float) -> str:
@@ -352,6 +488,21 @@ def _first_difference(results: list[Any], expected: list[Any], tolerance: float)
             mine, right = _apart(_array(result)[place], _array(wanted)[place])
             where = ", ".join(map(str, place))
             return f"In case {number} the largest difference is at [{where}]: yours is {mine}, not {right}."
+        whole = len(f"{_plain(result)!r}") <= 60 and len(f"{_plain(wanted)!r}") <= 60  # then both fit in the line
+        if isinstance(wanted, list | str) and not whole:
+            kind = "character" if isinstance(wanted, str) else "item"
+            if len(result) != len(wanted):
+                return f"In case {number} yours has {len(result)} {kind}s, not {len(wanted)}."
+            place = next(i for i, pair in enumerate(zip(result, wanted, strict=True)) if not _equal(*pair, tolerance))
+            mine, right = _apart(result[place], wanted[place])
+            return f"In case {number} {kind} {place + 1} of {len(wanted)} differs: yours is {mine}, not {right}."
+        if isinstance(wanted, dict) and not whole:
+            key = next((k for k in wanted if k not in result or not _equal(result[k], wanted[k], tolerance)), None)
+            if key is None:
+                extra = _short(next(k for k in result if k not in wanted), 4)
+                return f"In case {number} yours has the key {extra}, which is not wanted."
+            mine, right = _apart(result.get(key, "missing"), wanted[key])
+            return f"In case {number} the entry {_short(key, 4)} differs: yours is {mine}, not {right}."
         mine, right = _apart(result, wanted)
         return f"In case {number} yours is {mine}, not {right}."
     return "The results differ from what is wanted."
@@ -368,4 +519,7 @@ def _apart(first: Any, second: Any) -> tuple[str, str]:
 
 def _short(value: Any, digits: int) -> str:
     value = _plain(value)
-    return f"{value:.{digits}g}" if isinstance(value, float) else " ".join(f"{value!r}".split())[:60]
+    if isinstance(value, float):
+        return f"{value:.{digits}g}"
+    text = " ".join(f"{value!r}".split())
+    return text if len(text) <= 60 else f"{text[:60]} …"

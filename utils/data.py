@@ -20,6 +20,7 @@ NAMES = ("digits", "mnist", "fashion_mnist")
 TEXTS = ("manual", "shakespeare")
 SPLITS = ("published", "random")
 PHOTOGRAPHS = ("china", "flower")
+GENERATED = Path(__file__).resolve().parent.parent / "data" / "generated"  # what lessons made, of the committed run
 
 # What is fetched: where from, and each file's checksum of the uncompressed bytes (mirrors compress anew).
 FETCHED = {
@@ -61,6 +62,36 @@ class Split(NamedTuple):
     train_y: Tensor
     test_x: Tensor
     test_y: Tensor
+
+
+def keep(name: str, thing: np.ndarray | Tensor | str) -> None:
+    """Keep what a lesson made, an array or a text, for its own first picture or for another lesson.
+
+    It is written where `make run` says, as NAME.npy or NAME.txt; in any other run nothing is written.
+    """
+    folder = os.environ.get("COURSE_KEEP")
+    if not folder:
+        return
+    path = Path(folder) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(thing, str):
+        path.with_suffix(".txt").write_text(thing, encoding="utf-8", newline="\n")
+    else:
+        np.save(path.with_suffix(".npy"), thing.detach().cpu().numpy() if isinstance(thing, Tensor) else thing)
+
+
+def kept(name: str, folder: Path = GENERATED) -> np.ndarray | str:
+    """Return the array or the text that `keep` wrote in the committed run.
+
+    Errors: FileNotFoundError that lists what there is.
+    """
+    path = Path(folder) / name
+    if path.with_suffix(".txt").exists():
+        return path.with_suffix(".txt").read_text(encoding="utf-8")
+    if path.with_suffix(".npy").exists():
+        return np.load(path.with_suffix(".npy"), allow_pickle=False)
+    known = ", ".join(sorted({file.stem for file in Path(folder).glob("*.*")})) or "nothing"
+    raise FileNotFoundError(f"Nothing is kept as {name!r}; there is {known}. `make run` writes it.")
 
 
 def _choose(what: str, given: object, accepted: tuple[str, ...]) -> None:

@@ -15,7 +15,6 @@ from utils import data, train
 COVERED = 0.5  # a class counts as covered with this part of its fair share; misreadings alone stay below it
 RESAMPLES = 100
 PORTION = 1000  # pictures at a time, so that 60,000 of a larger set fit into memory
-GENERATED = Path(__file__).resolve().parent.parent / "data" / "generated"
 
 
 class Verdict(NamedTuple):
@@ -194,7 +193,7 @@ def keep(
     path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def kept(family: str, folder: Path = GENERATED) -> Kept:
+def kept(family: str, folder: Path = data.GENERATED) -> Kept:
     """Return what `keep` wrote for a family in the committed run.
 
     Errors: FileNotFoundError that lists the families there are.

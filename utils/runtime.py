@@ -42,6 +42,29 @@ def device(name: str = "cpu") -> torch.device:
     return torch.device(name)
 
 
+def accept(**knobs: tuple[object, ...]) -> None:
+    """Hold each knob to what it accepts, given as NAME=(value, lowest, highest) or NAME=(value, [options]).
+
+    Both ends are included. Whole ends want a whole number, an end with a point takes any number, and None as the
+    highest means no end: `runtime.accept(EPOCHS=(EPOCHS, 1, None), BETA=(BETA, 0.0, 1000.0), HEADS=(HEADS, [1, 2]))`.
+
+    Errors: ValueError that says what the knob was and what is accepted.
+    """
+    for name, (value, *accepted) in knobs.items():
+        if len(accepted) == 1:
+            fits = any(value == option and type(value) is type(option) for option in accepted[0])
+            words = ", ".join(map(repr, accepted[0]))
+        else:
+            low, high = accepted
+            whole = isinstance(low, int)
+            number = type(value) is int or (not whole and type(value) is float)
+            fits = number and low <= value and (high is None or value <= high)
+            words = "whole numbers" if whole else "numbers"
+            words += f" from {low}" if high is None else f" from {low} to {high}"
+        if not fits:
+            raise ValueError(f"{name} was {value!r}; accepted are {words}.")
+
+
 def threads(count: int) -> None:
     """Let torch use `count` threads; at the sizes of this course one is often the fastest.
 

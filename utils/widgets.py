@@ -1,15 +1,18 @@
 """The explorer: controls around one picture that is redrawn in place."""
 
+import hashlib
 import html
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
 import ipywidgets
 import traitlets
+from IPython import get_ipython
+from IPython.display import display
 from matplotlib.figure import Figure
 
 from utils import plot
@@ -63,8 +66,8 @@ class Explorer(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data = dict(super()._repr_mimebundle_(**kwargs))
         data["text/plain"] = f"<explorer: {self.alt}>"
-        data["image/png"] = plot.stored(self.picture.value)
-        return data, {"image/png": {"alt": self.alt}}
+        data["image/png"], width = plot.still(self.figure)
+        return data, {"image/png": {"alt": self.alt, "width": width}}
 
 
 def _with_names_of_now(draw: Callable[..., Figure]) -> Callable[..., Figure]:
@@ -156,3 +159,27 @@ def play(low: int, high: int, step: int = 1, interval: int = 400) -> ipywidgets.
 def button(label: str) -> ipywidgets.Button:
     """Make a button whose value is the number of times it was pressed."""
     return _Counter(description=label)
+
+
+def predict(question: str, options: Sequence[str]) -> None:
+    """Show a question with options to pick from, before its answer is opened.
+
+    It is plain HTML: it works before and after a kernel runs, on the site and in a deck. What was picked stays beside
+    the outcome as long as the page is open, and goes nowhere else.
+
+    Errors: ValueError if the question is empty, or the options are not two to five different texts.
+    """
+    if not question.strip() or not 2 <= len(set(options)) == len(options) <= 5 or not all(map(str.strip, options)):
+        raise ValueError(
+            f"predict was given {question!r} and {list(options)!r}; wanted are a question and 2 to 5 options."
+        )
+    group = f"predict-{hashlib.sha256(question.encode()).hexdigest()[:8]}"  # one pick a question
+    rows = "".join(
+        f'<div><label><input type="radio" name="{group}"> {html.escape(option)}</label></div>' for option in options
+    )
+    fieldset = f"<fieldset><legend><b>{html.escape(question)}</b></legend>{rows}</fieldset>"
+    plain = "\n".join([question, *(f"( ) {option}" for option in options)])
+    if get_ipython() is None:
+        print(plain)
+    else:
+        display({"text/html": fieldset, "text/plain": plain}, raw=True)

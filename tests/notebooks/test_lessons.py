@@ -25,6 +25,32 @@ ODD_ANSWERS = {
     "is-nan": "return float('nan')",
     "is-an-empty-list": "return []",
 }
+# an answer that makes two of the check's mistakes by turns, and one that makes a mistake only from the second case on
+PAIRS = """
+{check}
+_asked = []
+_real = check.exercise
+check.exercise = lambda name, answer, cases, mistakes=None, tolerance=1e-4, **rest: _asked.append(
+    (cases, list((mistakes or {{}}).values()), answer, tolerance)
+)
+try:
+    {call}
+finally:
+    check.exercise = _real
+_cases, _mistakes, _right, _tolerance = _asked[-1]
+for _first in [*_mistakes, _right]:
+    for _second in _mistakes:
+        _turn = []
+        def _mixed(*given, _first=_first, _second=_second, _turn=_turn):
+            _turn.append(0)
+            return (_first if len(_turn) % 2 else _second)(*given)
+        _line, _ = check._verdict("mixed", _mixed, _cases, {{}}, _tolerance, ())
+        if len(_cases) > 1 and not _line.startswith("◐"):
+            print("accepted:", _first.__qualname__, _second.__qualname__, _line)
+        _line, _ = check._verdict("mistake", _second, _cases, {{}}, _tolerance, ())
+        if not _line.startswith("◐"):
+            print("accepted alone:", _second.__qualname__, _line)
+"""
 
 
 def said_of(path: Path) -> dict:
@@ -56,7 +82,9 @@ def attempts(book, said) -> dict[str, str]:
             cells[f"try-{exercise.id}-{kind}"] = f"def {name}(*args, **kwargs):\n    {body}\n{check.source}"
         cells[f"try-{exercise.id}-is-no-function"] = f"{name} = 3\n{check.source}"
         for number, entry in enumerate(e for e in said.get("wrong", []) if e["exercise"] == exercise.id):
-            cells[f"try-{exercise.id}-wrong-{number}"] = f"{entry['answer']}\n{check.source}"
+            further = f"\n{again[0]}" * 2  # each run of the check shows one hint more
+            cells[f"try-{exercise.id}-wrong-{number}"] = f"{entry['answer']}\n{check.source}{further}"
+        cells[f"try-{exercise.id}-pairs"] = PAIRS.format(check=check.source, call=f"check_{name}(solution_{name})")
     return cells
 
 
@@ -106,6 +134,7 @@ def test_exercises(notebook):
         assert re.fullmatch(r"○ .+: not attempted yet\n", runner.text_of(check)), check.id
         assert re.fullmatch(r"● solution: right \(\d+ cases?\)\n", runner.text_of(solution)), solution.id
         assert re.search(r"^● (?!solution)", tried("right"), re.M), f"{exercise.id}: the solution is not accepted"
+        assert not tried("pairs"), f"{exercise.id}: a mix of mistakes is accepted: {tried('pairs')}"
         for kind in (*ODD_ANSWERS, "is-no-function"):
             assert tried(kind).startswith("◐"), f"{exercise.id}: an answer that {kind} got {tried(kind)!r}"
         for number, entry in enumerate(e for e in said["wrong"] if e["exercise"] == exercise.id):
