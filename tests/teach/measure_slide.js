@@ -38,7 +38,7 @@
     const { alt, complete, naturalWidth, naturalHeight, width, height } = picture;
     if (!complete || !naturalWidth) faults.push(`no picture: ${alt || picture.src.slice(0, 60)}`);
     if (!alt.trim()) faults.push("a picture without alternative text");
-    return { alt, scale: width / (naturalWidth || 1), bent: Math.abs(width / height / (naturalWidth / naturalHeight) - 1) };
+    return { alt, scale: width / (Number(picture.dataset.width) || naturalWidth || 1), bent: Math.abs(width / height / (naturalWidth / naturalHeight) - 1) };
   });
 
   const lines = kind => [...slide.querySelectorAll(`pre.${kind} .line`)].map(line => line.textContent.trimEnd());

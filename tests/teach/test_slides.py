@@ -76,14 +76,14 @@ def visit(page, address):
 
 def shown(book):
     """Return the cells of a notebook that a deck shows."""
-    hidden = {"check", "solution"}
+    hidden = {"check", "solution", "evidence"}
     kinds = [(cell, cell.metadata.get("slideshow", {}).get("slide_type", "-")) for cell in book.cells]
     return [cell for cell, kind in kinds if kind not in ("skip", "notes") and not runner.tags(cell) & hidden]
 
 
 def prose(cell):
-    """Return what a prose cell says, without its code, formulas and the addresses of its links; and its formulas."""
-    text = re.sub(r"```.*?```|`[^`]*`", " ", cell.source, flags=re.S)
+    """Return what a prose cell says, without what is folded, code, formulas and addresses of links; and its formulas."""
+    text = re.sub(r"<details>.*?</details>|```.*?```|`[^`]*`", " ", cell.source, flags=re.S)
     formulas = re.findall(r"\$\$.+?\$\$|\$[^$]+\$", text, flags=re.S)
     text = re.sub(r"\$\$.+?\$\$|\$[^$]+\$", " ", text, flags=re.S)
     return re.sub(r"\]\([^)]*\)", " ", re.sub(r"<[^>]+>", " ", text)), formulas
@@ -95,7 +95,7 @@ def printed(cell):
     for output in cell.outputs:
         data = output.get("data", {})
         text = output.get("text", "") if output.output_type == "stream" else data.get("text/plain", "")
-        texts += [] if "image/png" in data else text.rstrip().splitlines()
+        texts += [] if {"image/png", "text/html"} & set(data) else text.rstrip().splitlines()
     return [text.rstrip() for text in texts]
 
 
@@ -123,7 +123,8 @@ def faults(page, measured, book):
     blocks = [
         line.rstrip() for c in said for b in re.findall(r"```\w*\n(.*?)```", c.source, re.S) for line in b.splitlines()
     ]
-    sources = [line.rstrip() for cell in code for line in cell.source.rstrip().splitlines()]
+    opened = [cell for cell in code if not cell.metadata.get("jupyter", {}).get("source_hidden")]
+    sources = [line.rstrip() for cell in opened for line in cell.source.rstrip().splitlines()]
     found += [f"code lost or added: {line!r}" for line in difference(sources + blocks, measured, "source")]
     found += [
         f"output lost or added: {x!r}" for x in difference([t for c in code for t in printed(c)], measured, "output")
@@ -135,6 +136,12 @@ def faults(page, measured, book):
     for cell in said:
         told = " ".join(m["words"] for m in measured if cell.id in m["cells"])
         lost = set(re.findall(r"[^\W\d_]{3,}", prose(cell)[0])) - set(re.findall(r"[^\W\d_]{3,}", told))
+        if lost:
+            found.append(f"{cell.id}: words lost: {', '.join(sorted(lost))}")
+    for cell in code:
+        sentences = " ".join(o.data["text/plain"] for o in cell.outputs if "text/html" in o.get("data", {}))
+        told = " ".join(m["words"] for m in measured if cell.id in m["cells"])
+        lost = set(re.findall(r"[^\W\d_]{3,}", sentences)) - set(re.findall(r"[^\W\d_]{3,}", told))
         if lost:
             found.append(f"{cell.id}: words lost: {', '.join(sorted(lost))}")
     for cell in cells:

@@ -224,6 +224,82 @@ def test_an_agreement_of_no_numbers_says_what_was_given(bad):
         check.agree("x", torch.ones(1), bad)
 
 
+# Findings and evidence ------------------------------------------------------------------------------------------
+
+
+def test_a_finding_is_a_sentence_with_its_numbers_inside_and_its_bound_behind_it(shell):
+    check.finding("The network reads {value:.1f} % of digits, a guess {guess:.0f} %.", 98.46, above=90, guess=10)
+    check.finding("It reads {net:.0f} % & more than <half>.", 98.46 - 50, above=1, net=98.46)
+    first, second = shell
+    assert first["data"]["text/plain"] == "✔ The network reads 98.5 % of digits, a guess 10 %. (> 90)"
+    assert "a guess 10 %. <small" in first["data"]["text/html"] and "&gt; 90" in first["data"]["text/html"]
+    assert second["data"]["text/plain"] == "✔ It reads 98 % & more than <half>. (48.46 > 1)"
+    assert "98 % &amp; more than &lt;half&gt;." in second["data"]["text/html"]
+    record = first["metadata"]["claim"]
+    assert record == check.claims[-2] and record["name"] == "The network reads … % of digits, a guess … %."
+    assert record["margin"] == pytest.approx(8.46) and record["holds"]
+    assert check.finding_name("It reads {net:.0f} % & more.") == "It reads … % & more."
+
+
+def test_a_finding_that_fails_is_amber_for_a_reader_and_an_error_for_the_tests(shell, lenient, monkeypatch):
+    sentence = "The network reads {value:.1f} % of unseen digits."
+    check.finding(sentence, torch.tensor(60.0), above=90)
+    assert "#b45309" in shell[0]["data"]["text/html"] and "60, wanted &gt; 90" in shell[0]["data"]["text/html"]
+    monkeypatch.setenv("COURSE_STRICT", "1")
+    with pytest.raises(
+        check.ClaimError, match="The network reads … % of unseen digits.' does not hold: 60, wanted > 90"
+    ):
+        check.finding(sentence, 60, above=90)
+
+
+@pytest.mark.parametrize(
+    "sentence, numbers", [("It reads {net:.0f} %.", {}), ("It reads.", {"net": 1}), ("It reads {a}.", {"b": 1})]
+)
+def test_a_number_without_a_place_or_a_place_without_a_number_is_refused(sentence, numbers):
+    with pytest.raises(ValueError, match="The finding has places for"):
+        check.finding(sentence, 1, above=0, **numbers)
+    with pytest.raises(ValueError, match="has 0 bounds"):
+        check.finding("It reads well.", 1)
+
+
+def test_evidence_is_one_folded_line_that_says_how_many_hold(shell):
+    with check.evidence("two ways to the same sum"):
+        check.agree("loop and vector", [1.0, 2.0], [1.0, 2.0])
+        check.claim("their sum", 3, equals=3)
+    (output,) = shell
+    assert output["data"]["text/html"].startswith(
+        "<details><summary>evidence, two ways to the same sum: 2 hold</summary>"
+    )
+    assert output["data"]["text/plain"].splitlines()[0] == "evidence, two ways to the same sum: 2 hold"
+    assert [claim["name"] for claim in output["metadata"]["claims"]] == ["loop and vector", "their sum"]
+    assert check.claims[-2:] == output["metadata"]["claims"]
+    check.claim("afterwards", 1, above=0)
+    assert "claim" in shell[1]["metadata"], "what comes after stands for itself again"
+
+
+def test_evidence_that_does_not_hold_stands_open_in_amber(shell, lenient):
+    with check.evidence("sums"):
+        check.claim("right", 1, above=0)
+        check.claim("wrong", math.inf, below=0)
+    html = shell[0]["data"]["text/html"]
+    assert html.startswith('<details open style="color:#b45309"><summary>evidence, sums: 1 of 2 do not hold</summary>')
+    json.dumps(shell[0]["metadata"], allow_nan=False)
+
+
+def test_under_the_tests_evidence_stops_at_the_first_that_fails_and_shows_what_it_has(shell, strict):
+    with pytest.raises(check.ClaimError), check.evidence("sums"):
+        check.claim("wrong", -1, above=0)
+        check.claim("never made", 1, above=0)
+    assert len(shell[0]["metadata"]["claims"]) == 1
+    check.claim("afterwards", 1, above=0)
+    assert "claim" in shell[1]["metadata"]
+
+
+def test_evidence_without_a_claim_is_refused():
+    with pytest.raises(ValueError, match="evidence 'nothing' holds no claim"), check.evidence("nothing"):
+        pass
+
+
 # Exercises ------------------------------------------------------------------------------------------------------
 
 
@@ -309,7 +385,7 @@ def test_every_kind_of_answer_gets_its_line(answer, line, capsys):
         (3, torch.tensor(3), [3], r"shape \(1,\); wanted is \(\)"),
         (0.5, np.float32(0.5), "0.5", "returned str '0.5'; wanted is a number"),
         (10_000, 10_000, 10_001, "yours is 10001, not 10000"),  # a relative tolerance would let it pass
-        (1.2346, 1.23461, 1.2349, "yours is 1.2349, not 1.2346"),  # four digits would show no difference
+        (1.2346, 1.23461, 1.2349, "Nearly right, to within 0.024 %"),  # four digits would show no difference
         (True, np.bool_(True), 1, "returned int 1; wanted is True or False"),
         (True, True, False, "yours is False, not True"),
         ("cat", "cat", "dog", "yours is 'dog', not 'cat'"),
@@ -501,3 +577,80 @@ def test_under_nbgrader_an_answer_that_is_not_right_raises_after_its_line(answer
     assert capsys.readouterr().out == f"\n{said}\n" and str(stopped.value) == said
     check.exercise("task", lambda n: n * n, [((3,), 9)])
     assert capsys.readouterr().out == "\n● task: right (1 cases)\n"
+
+
+# Hints in three steps -------------------------------------------------------------------------------------------
+
+
+def double(wrong=None, hints=("It grows with x.", "Is it squared?", "Begin with x + x."), name="double", **options):
+    cases = [((1.0,), 2.0), ((3.0,), 6.0), ((5.0,), 10.0)]
+    check.exercise(name, wrong, cases, {"You squared it.": lambda x: x**2}, hints=hints, **options)
+
+
+def test_each_run_of_the_check_shows_one_hint_more_and_a_known_mistake_takes_the_second_place(capsys):
+    lines = []
+    for _ in range(4):
+        double(lambda x: x**2, name="double, a known mistake")
+        lines.append(capsys.readouterr().out.splitlines())
+    again = "  Run the check again for the next hint."
+    assert lines[0][1:] == ["  Hint 1 of 3: It grows with x.", again]
+    assert lines[1][1:] == ["  Hint 1 of 3: It grows with x.", "  Hint 2 of 3: You squared it.", again]
+    assert lines[2][3] == "  Hint 3 of 3: Begin with x + x." and lines[2] == lines[3] and again not in lines[2]
+    assert "You squared it" not in lines[0][0], "the first step says what is seen, not what was done"
+    for _ in range(2):
+        double(lambda x: x + 7, name="double, an unknown mistake")
+    assert "Hint 2 of 3: Is it squared?" in capsys.readouterr().out
+
+
+def test_no_hint_where_none_is_needed(capsys):
+    double(lambda x: 2 * x)
+    double(lambda x: None)
+    assert "Hint" not in capsys.readouterr().out
+
+
+def test_hints_are_three():
+    with pytest.raises(ValueError, match="has 2 hints; accepted are three"):
+        double(lambda x: x, hints=("a", "b"))
+
+
+def helper_softmax(x):
+    def inner():
+        return torch.softmax(x, 0)
+
+    return inner()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [lambda x: torch.softmax(x, 0), lambda x: x.softmax(0), lambda x: [torch.softmax(x, 0) for _ in (1,)][0]],
+)
+def test_a_shortcut_that_the_task_excludes_is_not_right(answer, capsys):
+    x = torch.tensor([1.0, 2.0])
+    for given in (answer, helper_softmax):
+        check.exercise("softmax", given, [((x,), torch.softmax(x, 0))], without=["softmax"])
+        assert "Your code uses softmax, which this task asks you to do without." in capsys.readouterr().out
+    check.exercise("softmax", lambda x: x.exp() / x.exp().sum(), [((x,), torch.softmax(x, 0))], without=["softmax"])
+    assert "right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "expected, wrong, hint",
+    [
+        ([math.log(2), 2 * math.log(2)], [0.692, 1.384], "Nearly right, to within 0.17 %: a rounded constant?"),
+        (math.log(2), 0.692, "Nearly right, to within 0.17 %: a rounded constant?"),
+        (10_000, 10_001, "too large by 1|10001"),
+        (
+            [str(n) for n in range(40)],
+            [str(n) for n in range(39)] + ["x"],
+            "item 40 of 40 differs: yours is 'x', not '39'",
+        ),
+        (["a"] * 40, ["a"] * 39, "yours has 39 items, not 40"),
+        ("a" * 70 + "b", "a" * 70 + "c", "character 71 of 71 differs: yours is 'c', not 'b'"),
+        ({n: n for n in range(40)}, {n: n % 39 for n in range(40)}, "the entry 39 differs: yours is 0, not 39"),
+    ],
+)
+def test_what_is_long_or_nearly_right_is_said_in_words(expected, wrong, hint, capsys):
+    check.exercise("task", lambda x: wrong, [((1,), expected)])
+    line = capsys.readouterr().out
+    assert re.search(hint, line), line
+    assert "1 times the right one" not in line

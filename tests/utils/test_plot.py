@@ -84,10 +84,11 @@ def test_show_stores_the_picture_its_width_its_colours_and_its_alternative_text(
     figure = figure_with_every_role()
     assert plot.show(figure, alt="Four bands of colour") is None
     (output,) = shell
-    assert output["metadata"] == {"image/png": {"alt": "Four bands of colour"}}
-    assert output["data"]["text/plain"] == "<figure: Four bands of colour>"
-    exact, stored = pixels(plot.png(figure)), pixels(output["data"]["image/png"])
-    assert stored.shape == exact.shape == (200, 640, 3)
+    assert output["metadata"] == {"image/png": {"alt": "Four bands of colour", "width": 640}}
+    assert output["data"]["text/plain"] == "<figure>", "what a folded output shows does not tell the answer"
+    exact, stored = pixels(plot.png(figure, scale=2)), pixels(output["data"]["image/png"])
+    assert stored.shape == exact.shape == (400, 1280, 3)
+    assert pixels(plot.png(figure)).shape == (200, 640, 3), "an explorer still draws it at its own size"
     for name in (plot.DATA, plot.MODEL, plot.REFERENCE, plot.ERROR):
         assert count(stored, name) > 5000 and count(stored, name) == pytest.approx(count(exact, name), rel=0.01)
     assert capsys.readouterr().out == ""
@@ -97,8 +98,9 @@ def test_the_stored_picture_of_a_photograph_is_smaller_and_hardly_different():
     figure, (left, right) = plot.panels(1, 2)
     plot.image(left, data.photograph("flower", 200))
     right.plot([0, 1], color=plot.ERROR)
-    exact = plot.png(figure)
-    stored = plot.stored(exact)
+    exact = plot.png(figure, scale=2)
+    stored, width = plot.still(figure)
+    assert width == 640
     assert len(base64.b64decode(stored)) < len(exact) / 2
     difference = np.abs(pixels(stored) - pixels(exact))
     assert difference.mean() < 2 and np.quantile(difference, 0.99) < 20
@@ -277,3 +279,31 @@ def test_drawing_draws_no_random_number_and_changes_no_value():
     plot.image(plot.panels()[1], 3 * values - 1)
     plot.matrix(plot.panels()[1], values[0], signed=True)
     assert torch.equal(values, kept) and torch.equal(state, torch.random.get_rng_state())
+
+
+# Diagrams -------------------------------------------------------------------------------------------------------
+
+
+def test_a_diagram_draws_its_boxes_where_they_are_said_to_stand_and_an_arrow_between_them():
+    figure = plot.diagram({"x": (0, 0, "left", plot.DATA), "y": (2, 1, "right")}, [("x", "y", "goes to")])
+    (ax,) = figure.axes
+    boxes = {text.get_text(): text for text in ax.texts if text.get_text()}
+    assert set(boxes) == {"left", "right", "goes to"}
+    assert boxes["left"].get_position() == (0, 0) and boxes["right"].get_position() == (2, -1)
+    assert boxes["goes to"].get_position() == pytest.approx((1, -0.5)), "a label stands on its arrow"
+    assert colour(boxes["left"].get_bbox_patch().get_edgecolor()) == colour(plot.DATA)
+    arrows = [text.arrow_patch for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert len(arrows) == 1
+    drawn = pixels(plot.png(figure))
+    assert (drawn.sum(-1) < 100).any(), "something black is drawn"
+
+
+def test_arrows_there_and_back_are_bent_apart():
+    both = plot.diagram({"a": (0, 0, "a"), "b": (1, 0, "b")}, [("a", "b", "there"), ("b", "a", "back")])
+    heights = [text.get_position()[1] for text in both.axes[0].texts if text.get_text() in ("there", "back")]
+    assert heights[0] * heights[1] < 0 and abs(heights[0] - heights[1]) > 0.1
+
+
+def test_an_arrow_to_a_box_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match=r"boxes that are not there: \['c'\]; there are \['a'\]"):
+        plot.diagram({"a": (0, 0, "a")}, [("a", "c")])

@@ -70,6 +70,35 @@ def test_an_unknown_device_lists_those_accepted(bad):
     assert str(error.value) == f"DEVICE was {bad!r}; accepted are 'cpu', 'auto', 'cuda', 'mps'."
 
 
+@pytest.mark.parametrize(
+    "knob",
+    [(1, 1, None), (10**9, 1, None), (5, 1, 5), (0.0, 0.0, 1.0), (1, 0.0, 1.0), ("b", ["a", "b"]), (2, [1, 2])],
+)
+def test_a_knob_within_what_it_accepts_passes(knob):
+    assert runtime.accept(KNOB=knob) is None
+
+
+@pytest.mark.parametrize(
+    "knob, words",
+    [
+        ((0, 1, None), "KNOB was 0; accepted are whole numbers from 1."),
+        ((6, 1, 5), "KNOB was 6; accepted are whole numbers from 1 to 5."),
+        ((2.0, 1, 5), "KNOB was 2.0; accepted are whole numbers from 1 to 5."),
+        ((True, 1, 5), "KNOB was True; accepted are whole numbers from 1 to 5."),
+        (("2", 1, 5), "KNOB was '2'; accepted are whole numbers from 1 to 5."),
+        ((float("nan"), 0.0, 1.0), "KNOB was nan; accepted are numbers from 0.0 to 1.0."),
+        ((1.01, 0.0, 1.0), "KNOB was 1.01; accepted are numbers from 0.0 to 1.0."),
+        ((None, 0.0, None), "KNOB was None; accepted are numbers from 0.0."),
+        (("c", ["a", "b"]), "KNOB was 'c'; accepted are 'a', 'b'."),
+        ((True, [1, 2]), "KNOB was True; accepted are 1, 2."),
+    ],
+)
+def test_a_knob_beyond_it_is_named_with_what_is_accepted(knob, words):
+    with pytest.raises(ValueError) as raised:
+        runtime.accept(FIRST=(1, 1, 2), KNOB=knob)
+    assert str(raised.value) == words
+
+
 def test_threads_are_set():
     before = torch.get_num_threads()
     try:

@@ -1,6 +1,7 @@
 """Explorers driven from Python, as a reader's mouse would: what is drawn, kept, shown and recorded."""
 
 import base64
+import re
 
 import ipywidgets
 import pytest
@@ -238,12 +239,33 @@ def test_the_bundle_holds_the_widget_the_still_and_the_words(shell, sketch):
     explorer.controls["height"].value = 9
     data, metadata = DisplayFormatter().format(explorer)  # as a notebook asks for it
     assert data[VIEW]["model_id"] == explorer.model_id
-    assert data["image/png"] == plot.stored(explorer.picture.value)  # the picture of now, not of the beginning
+    assert data["image/png"] == plot.still(explorer.figure)[0]  # the picture of now, not of the beginning
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert data["text/plain"] == "<explorer: a dot>"
-    assert metadata == {"image/png": {"alt": "a dot"}}
+    assert metadata == {"image/png": {"alt": "a dot", "width": plot.still(explorer.figure)[1]}}
 
 
 def test_every_living_explorer_is_known_to_the_tests(sketch):
     explorer = explore(sketch, height=(0, 10))
     assert explorer in widgets.explorers
+
+
+# Predictions ----------------------------------------------------------------------------------------------------
+
+
+def test_a_prediction_is_plain_html_with_one_pick_a_question(shell):
+    widgets.predict("Is 1 < 2?", ["yes", "no & never"])
+    widgets.predict("And 2 < 1?", ["yes", "no"])
+    first, second = (output["data"] for output in shell)
+    assert first["text/plain"] == "Is 1 < 2?\n( ) yes\n( ) no & never"
+    assert "<legend><b>Is 1 &lt; 2?</b></legend>" in first["text/html"] and "no &amp; never" in first["text/html"]
+    groups = [re.findall(r'type="radio" name="([\w-]+)"', data["text/html"]) for data in (first, second)]
+    assert [len(group) for group in groups] == [2, 2] and len(set(groups[0])) == 1
+    assert groups[0][0] != groups[1][0], "questions are picked apart from each other"
+    assert "checked" not in first["text/html"], "nothing is picked beforehand"
+
+
+@pytest.mark.parametrize("given", [("", ["a", "b"]), ("Which?", ["a"]), ("Which?", ["a", "a"]), ("Which?", ["a", " "])])
+def test_a_prediction_without_question_or_choice_is_refused(given):
+    with pytest.raises(ValueError, match="wanted are a question and 2 to 5 options"):
+        widgets.predict(*given)

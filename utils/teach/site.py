@@ -4,11 +4,13 @@ Nothing is executed. The pages need no server and no network: MathJax and all el
 """
 
 import argparse
+import html
 import io
 import re
 import shutil
 import sys
 import tempfile
+import textwrap
 from importlib import resources
 from pathlib import Path
 
@@ -34,6 +36,7 @@ GUIDES = {"TEACHING.md": "For instructors", "CONTRIBUTING.md": "For contributors
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp"}
 HINT = re.compile(r"<details>\s*(<summary>.*?</summary>)(.*?)</details>", re.DOTALL)  # apart, its text is Markdown
 LINK = re.compile(r"```.*?```|`[^`\n]*`|(!?)\[([^\]]*)\]\(([^)\s]+)\)", re.DOTALL)  # code too, so as to pass over it
+FOLDED = {"evidence", "answer", "check", "solution"}  # cells that stand folded, each under a line of its own
 STILL = "{{.still}}\nA still picture. Its controls live in the notebook: `make lab`, then `{name}`."
 UNUSED = ("_sources", ".buildinfo", "objects.inv", "webpack-macros.html")  # what Sphinx writes and no page needs
 
@@ -80,7 +83,9 @@ class UnfitError(Exception):
 def lesson(book: NotebookNode, name: str) -> NotebookNode:
     """Return a notebook as MyST-NB is to render it.
 
-    Pictures get their stored alternative text, checks and solutions are folded, explorers say that they are stills.
+    Pictures get their stored alternative text, and explorers say that they are stills. What JupyterLab folds is folded:
+    the code of figures, evidence under the line that says how many hold, answers, checks and solutions. The code of
+    a question to the reader is left out.
 
     Errors: UnfitError for a notebook without outputs, and for a picture without alternative text.
     """
@@ -95,16 +100,20 @@ def lesson(book: NotebookNode, name: str) -> NotebookNode:
         if len(pictures) > 1:
             raise UnfitError(f"{name}, cell {cell.id}: {len(pictures)} pictures in one cell; show one in each.")
         for output in pictures:
-            alt = output.metadata.get("image/png", {}).get("alt", "").strip()
+            shown = output.metadata.get("image/png", {})
+            alt = shown.get("alt", "").strip()
             if not alt:
                 raise UnfitError(f"{name}, cell {cell.id}: a picture without alternative text; show it with plot.show.")
-            cell.metadata["mystnb"] = {"image": {"alt": alt}}
+            width = {"width": f"{shown['width']}px"} if "width" in shown else {}
+            cell.metadata["mystnb"] = {"image": {"alt": alt, **width}}
         if cell.cell_type == "markdown":
             cell.source = HINT.sub(r'<details class="folded">\1\n\n\2\n\n</details>', cell.source)
-        folds = [tag for tag in ("check", "solution") if tag in cell.metadata.get("tags", ())]
-        if folds:
-            of = re.search(rf"^def {folds[0]}_(\w+)", cell.source, re.MULTILINE)
-            summary = f"{folds[0].capitalize()}: {of[1].replace('_', ' ')}" if of else folds[0].capitalize()
+        tags = set(cell.metadata.get("tags", ()))
+        if cell.cell_type == "code" and cell.metadata.get("jupyter", {}).get("source_hidden"):
+            asks = "widgets.predict(" in cell.source
+            cell.metadata["tags"] = [*tags, "remove-input" if asks else "hide-input" if not tags & FOLDED else ""]
+        if tags & FOLDED:
+            summary = folded_line(cell, *(tags & FOLDED))
             cells += [text(f'<details class="folded"><summary>{summary}</summary>'), cell, text("</details>")]
         else:
             cells.append(cell)
@@ -112,6 +121,19 @@ def lesson(book: NotebookNode, name: str) -> NotebookNode:
             cells.append(text(STILL.format(name=name)))
     book.cells = cells
     return book
+
+
+def folded_line(cell: NotebookNode, kind: str) -> str:
+    """Return the line under which a cell is folded, and let evidence be told in plain lines below it."""
+    if kind == "evidence":
+        (output,) = [output for output in cell.outputs if "claims" in output.get("metadata", {})]
+        line, _, rest = output.data["text/plain"].partition("\n")
+        output.data = nbformat.from_dict({"text/plain": textwrap.dedent(rest)})
+        return html.escape(line[0].upper() + line[1:])
+    if kind == "answer":
+        return "Open the answer"
+    of = re.search(rf"^def {kind}_(\w+)", cell.source, re.MULTILINE)
+    return f"{kind.capitalize()}: {of[1].replace('_', ' ')}" if of else kind.capitalize()
 
 
 def document(text: str, root: Path, staged: Path, pages: set[str]) -> str:

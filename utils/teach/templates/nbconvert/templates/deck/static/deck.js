@@ -8,7 +8,7 @@ const deck = (() => {
   const WIDTH = 1216, HEIGHT = 628, GAP = 18, RUNNING = 34 + GAP; // pixels of the page, inside its margins
   const CODE = { best: 22, wrap: 18, least: 17 }; // pixels: code and printed text; below `wrap` long lines wrap instead
   const TABLE = 17; // pixels: the floor of tables and formulas
-  const PICTURE = { least: 1.2, good: 1.7 }; // times the stored size, 640 pixels across
+  const PICTURE = { least: 1.2, good: 1.7 }; // times the size in the notebook, 640 pixels across
   const EXPLORER = 470; // pixels: an explorer with its controls needs at least this height
   const PAGE_COST = 100;
 
@@ -38,8 +38,8 @@ const deck = (() => {
     const blocks = [];
     for (const node of [...prose.childNodes]) {
       if (node.nodeType === Node.TEXT_NODE && !node.textContent.trim()) continue;
-      if (node.nodeName === "ASIDE" || node.nodeType === Node.COMMENT_NODE) continue;
-      const loose = node.nodeType === Node.TEXT_NODE || /^(MJX-CONTAINER|A|CODE|EM|STRONG|SPAN)$/.test(node.nodeName);
+      if (/^(ASIDE|DETAILS)$/.test(node.nodeName) || node.nodeType === Node.COMMENT_NODE) continue; // folded: not shown
+      const loose = node.nodeType === Node.TEXT_NODE || /^(MJX-CONTAINER|A|CODE|EM|STRONG|SPAN|SMALL)$/.test(node.nodeName);
       const last = blocks.at(-1);
       if (loose && last?.loose) last.node.append(node);
       else if (loose) blocks.push({ kind: "text", node: el("p", "", node), loose });
@@ -133,9 +133,14 @@ const deck = (() => {
     return best;
   }
 
+  /* The size at which the notebook shows a picture; it may be stored with more pixels. */
+  function sizeOf(picture) {
+    const w = Number(picture.dataset.width) || picture.naturalWidth;
+    return { w, h: (picture.naturalHeight * w) / picture.naturalWidth };
+  }
+
   function pictureBlock(node) {
-    const picture = node.querySelector("img");
-    const { naturalWidth: w, naturalHeight: h } = picture;
+    const { w, h } = sizeOf(node.querySelector("img"));
     const most = Math.min(WIDTH / w, HEIGHT / h);
     return {
       kind: "picture", node, ratio: h / w, most: most * h,
@@ -264,9 +269,10 @@ const deck = (() => {
     block.node.style.height = `${height}px`;
     if (block.live) return;
     const picture = block.node.querySelector("img");
-    const scale = Math.min(WIDTH / picture.naturalWidth, (height - 44) / picture.naturalHeight);
-    picture.style.width = `${picture.naturalWidth * scale}px`;
-    picture.style.height = `${picture.naturalHeight * scale}px`;
+    const { w, h } = sizeOf(picture);
+    const scale = Math.min(WIDTH / w, (height - 44) / h);
+    picture.style.width = `${w * scale}px`;
+    picture.style.height = `${h * scale}px`;
     block.scale = Math.min(1, scale);
     block.node.append(el("div", "hint", "An explorer: its controls answer in the notebook and in the live deck."));
   }
