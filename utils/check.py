@@ -171,7 +171,8 @@ def _report(
         line = f"✔ {sentence} ({behind})" if sentence else f"✔ {name}: {value} ({bound})"
         bundle = {"text/plain": line}
         if sentence:
-            small = f'<small style="opacity: 0.75">({html.escape(behind)})</small>'
+            kept = html.escape(behind).replace(" ", "&nbsp;")  # in one piece
+            small = f'<small style="opacity: 0.75">({kept})</small>'
             bundle["text/html"] = f"<span>✔ {html.escape(sentence)} {small}</span>"
     else:
         line = f"▲ {name}: {value}, wanted {bound}"

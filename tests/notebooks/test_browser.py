@@ -279,6 +279,34 @@ def explorers_of(page, book, name):
         yield cell.id, Explorer(page, box, f"{name}, explorer {alt!r}", f"{name}-{cell.id}")
 
 
+# Two layers -----------------------------------------------------------------------------------------------------
+
+LAYERS = """() => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].map(cell =>
+    ['Input', 'Output'].map(what => cell.querySelector(`.jp-${what}Placeholder`) !== null))"""
+
+
+def same_layer(page, book, name):
+    """What is folded in the file is folded on the page, evidence shows one line, and a prediction takes one pick."""
+    cells = runner.code_cells(book)
+    hidden = [cell.metadata.get("jupyter", {}) for cell in cells]
+    wanted = [[bool(cell.get("source_hidden")), bool(cell.get("outputs_hidden"))] for cell in hidden]
+    assert page.evaluate(LAYERS) == wanted
+    lines = page.locator(".jp-OutputArea-output summary", has_text=re.compile("^evidence, .*: [0-9]+ hold$"))
+    assert lines.count() == sum("evidence" in runner.tags(cell) for cell in cells)
+    assert not page.locator(".jp-OutputArea-output details[open]").count()
+    questions = page.locator(".jp-OutputArea-output fieldset")
+    assert questions.count() == sum("widgets.predict(" in cell.source for cell in cells)
+    for question in questions.all():
+        for option in question.locator("label").all():
+            option.click()
+            assert question.locator("input:checked").count() == 1
+    if questions.count():
+        photograph(questions.first.locator("xpath=ancestor::*[contains(@class, 'jp-CodeCell')]"), f"{name}-question")
+    for _ in page.locator(".jp-OutputPlaceholder").all():  # the answers; an explorer may be one
+        page.locator(".jp-OutputPlaceholder").first.click()
+    assert not page.locator(".jp-OutputPlaceholder").count()
+
+
 # An exercise by typing ------------------------------------------------------------------------------------------
 
 
@@ -288,20 +316,14 @@ def at(page, book, cell):
 
 
 def answer(page, stub, check, source):
-    """Type an answer into the stub's cell, run it, run the check, and return the line that the check printed."""
+    """Type an answer into the stub's cell, run it and the check, which is next, and return what the check printed."""
+    before = line_of(check)
     stub.locator(".cm-content").click()
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.insert_text(source)
     page.keyboard.press("Shift+Enter")
-    prompt = check.locator(".jp-InputPrompt").first
-    before = prompt.inner_text()
-    prompt.click()
     page.keyboard.press("Shift+Enter")
-    page.wait_for_function(
-        "([prompt, before]) => prompt.textContent !== before && /\\d/.test(prompt.textContent)",
-        arg=[prompt.element_handle(), before],
-        timeout=chromium.PATIENCE,
-    )
+    expect(check.locator(".jp-OutputArea-output")).not_to_have_text(before)
     return line_of(check)
 
 
@@ -357,6 +379,7 @@ def test_runs_whole_answers_the_keyboard_and_an_exercise(path, lab, page, record
     code = runner.code_cells(book)
     assert not [f"{cell.id}: {o.evalue}" for cell in code for o in cell.outputs if o.output_type == "error"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    same_layer(page, book, name)
     milliseconds = {}
     for identifier, explorer in explorers_of(page, book, name):
         explorer.move_all()

@@ -83,6 +83,12 @@ def open_words(cells):
     return sum(len(re.sub(r"<details>.*?</details>", "", text, flags=re.S).split()) for text in texts)
 
 
+def first_line(cell):
+    """Return the first line of what a cell printed or displayed."""
+    texts = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in cell.outputs]
+    return next((line for text in texts for line in text.splitlines() if line.strip()), "")
+
+
 def open_lengths(cells):
     """Return the lengths in lines, in order of size, of the code cells whose code stands open."""
     return sorted(len(lines(cell)) for cell in cells if cell.cell_type == "code" and not hides(cell))
@@ -353,6 +359,11 @@ def test_findings_are_few_and_are_sentences(layered):
             said = call.args[0].value if isinstance(call.args[0], ast.Constant) else ""
             assert re.fullmatch(r"[A-Z0-9{].*[.?!]", said) and len(said.split()) >= 6, f"a whole sentence: {said!r}"
     assert calls(runner.code_cells(layered), "check", "finding")
+    for cell in runner.code_cells(layered):
+        only = all(ast.unparse(node).startswith("check.finding(") for node in ast.parse(cell.source).body)
+        assert not only or hides(cell), (
+            f"{cell.id} only states a finding: hide its source"
+        )
 
 
 def test_evidence_is_folded(layered):
@@ -382,6 +393,11 @@ def test_answers_are_folded_under_a_place_to_commit(layered):
             assert hides(cell, "outputs"), f"{cell.id}: the answer's output is hidden"
             assert hides(before), f"{before.id}: the code of a question is hidden"
             assert cell.metadata.slideshow.slide_type in ("fragment", "skip"), f"{cell.id}: the answer is a fragment"
+            told = first_line(cell)
+            assert re.match(r"<figure>|<explorer|.*:$", told), (
+                f"{cell.id}: JupyterLab shows the first printed line of a folded output, here {told!r}, which must not "
+                "tell the answer: begin with a line that ends in a colon, such as print('after ten steps:')"
+            )
         asked += asks
     assert asked >= 2, "at least two predictions that the reader commits to"
 

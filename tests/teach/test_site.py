@@ -63,6 +63,8 @@ RAW_MATHS = """() => {
 CUT = """() => [...document.querySelectorAll("article mjx-container > svg, article table")].filter(place =>
     place.getBoundingClientRect().right > innerWidth && !place.closest(".wide, .pst-scrollable-table-container"))
     .map(place => `${place.closest("section").id}: ${place.textContent.slice(0, 60)}`)"""
+CUT_CODE = """() => [...document.querySelectorAll("article .cell_input pre")].filter(code =>
+    code.checkVisibility() && code.scrollWidth > code.clientWidth).map(code => code.textContent.slice(0, 60))"""
 # What a keyboard must reach: everything that answers to one, and everything that scrolls.
 REACHABLE = """() => {
     const answers = "a[href], button, input, select, textarea, summary, [tabindex='0']";
@@ -71,10 +73,15 @@ REACHABLE = """() => {
         return (/auto|scroll/.test(over.overflowX) && place.scrollWidth > place.clientWidth + 1)
             || (/auto|scroll/.test(over.overflowY) && place.scrollHeight > place.clientHeight + 1);
     };
+    const groups = new Set();  // of radio buttons, of which Tab reaches one; arrow keys reach the others
+    const picked = place => document.querySelector(`[name="${place.name}"]:checked`) === place;
+    const first = place => !groups.has(place.name) && groups.add(place.name)
+        && !document.querySelector(`[name="${place.name}"]:checked`);
+    const another = place => place.type !== "radio" || first(place) || picked(place);
     window.wanted = [...document.querySelectorAll("body *")].filter(place =>
         place.checkVisibility({visibilityProperty: true}) && !place.disabled && !place.closest("dialog:not([open])")
         && (place.matches(answers) && place.tabIndex >= 0
-            || place.closest("article") && scrolls(place) && !place.querySelector(answers)));
+            || place.closest("article") && scrolls(place) && !place.querySelector(answers)) && another(place));
     window.reached = new Map();
     document.addEventListener("focusin", event => {
         const ring = [event.target, event.target.closest("form")].filter(Boolean).some(place => {
@@ -178,6 +185,8 @@ def test_page_is_whole_and_open_to_all(name, built, page, record_property):
     assert not page.evaluate(RAW_MATHS)
     assert not page.locator("details[open]").count()
 
+    page.set_viewport_size({"width": 1200, "height": 900})
+    assert not page.evaluate(CUT_CODE), "88 columns of code fit"
     page.set_viewport_size({"width": 390, "height": 844})  # a phone
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
     assert all(picture["fits"] for picture in page.evaluate(PICTURES))
@@ -205,6 +214,7 @@ def shows_its_lesson(page, path, alternatives):
     assert page.locator(".tag_solution").count() == solutions > 0
     for kind in ("Solution", "Check"):
         assert page.locator("details.folded", has_text=re.compile(f"^{kind}: ")).count() == solutions
+    same_layer(page, path)
     bare = "() => [...document.querySelectorAll('details')].flatMap(fold => [...fold.childNodes]).filter(node =>"
     assert not page.evaluate(bare + "node.nodeType === Node.TEXT_NODE && node.data.trim()).map(node => node.data)")
     assert not page.locator(".tag_solution:visible").count()
@@ -212,6 +222,28 @@ def shows_its_lesson(page, path, alternatives):
     assert notes.count() == sum("<explorer: " in output.data["text/plain"] for output in outputs) > 0
     under_a_picture = "note => note.previousElementSibling.querySelector('img') !== null"
     assert all(note.evaluate(under_a_picture) for note in notes.all())
+
+
+def same_layer(page, path):
+    """What stands open in the notebook stands open here; what is folded there is folded here, under a line for each."""
+    seen = page.locator("article").inner_text()
+    cells = runner.code_cells(runner.read(path))
+    for cell in cells:
+        longest = max(cell.source.splitlines(), key=len).strip()
+        twins = sum(longest in other.source for other in cells)
+        if len(longest) > 20 and twins == 1:
+            open_, folds = longest in seen, {"check", "solution", "evidence", "answer"}
+            wanted = not cell.metadata.get("jupyter", {}).get("source_hidden") and not runner.tags(cell) & folds
+            assert open_ == wanted, f"{cell.id}: its code is {'open' if open_ else 'folded'}"
+    for tag, words in (("evidence", "^Evidence, .*: [0-9]+ hold$"), ("answer", "^Open the answer$")):
+        lines = page.locator("details.folded > summary", has_text=re.compile(words))
+        assert lines.count() == sum(tag in runner.tags(cell) for cell in cells), tag
+    questions = page.locator("article fieldset")
+    assert questions.count() == sum("widgets.predict(" in cell.source for cell in cells)
+    for question in questions.all():
+        for option in question.locator("label").all():
+            option.click()
+            assert option.locator("input").is_checked() and question.locator("input:checked").count() == 1
 
 
 def test_what_opens_is_open_to_all_too(built, page):

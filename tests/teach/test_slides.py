@@ -82,7 +82,7 @@ def shown(book):
 
 
 def prose(cell):
-    """Return what a prose cell says, without what is folded, code, formulas and addresses of links; and its formulas."""
+    """Return what a prose cell says openly, without code, formulas and addresses of links; and its formulas."""
     text = re.sub(r"<details>.*?</details>|```.*?```|`[^`]*`", " ", cell.source, flags=re.S)
     formulas = re.findall(r"\$\$.+?\$\$|\$[^$]+\$", text, flags=re.S)
     text = re.sub(r"\$\$.+?\$\$|\$[^$]+\$", " ", text, flags=re.S)

@@ -232,7 +232,7 @@ def test_a_finding_is_a_sentence_with_its_numbers_inside_and_its_bound_behind_it
     check.finding("It reads {net:.0f} % & more than <half>.", 98.46 - 50, above=1, net=98.46)
     first, second = shell
     assert first["data"]["text/plain"] == "✔ The network reads 98.5 % of digits, a guess 10 %. (> 90)"
-    assert "a guess 10 %. <small" in first["data"]["text/html"] and "&gt; 90" in first["data"]["text/html"]
+    assert "a guess 10 %. <small" in first["data"]["text/html"] and "(&gt;&nbsp;90)" in first["data"]["text/html"]
     assert second["data"]["text/plain"] == "✔ It reads 98 % & more than <half>. (48.46 > 1)"
     assert "98 % &amp; more than &lt;half&gt;." in second["data"]["text/html"]
     record = first["metadata"]["claim"]

@@ -46,6 +46,8 @@ SETTINGS = {
     "extensions": ["myst_nb"],
     "nb_execution_mode": "off",
     "nb_merge_streams": True,
+    "nb_code_prompt_show": "Show the code",
+    "nb_code_prompt_hide": "Hide the code",
     "myst_enable_extensions": ["amsmath", "attrs_block", "dollarmath", "html_image"],
     "myst_heading_anchors": 4,
     "language": "en",
@@ -55,6 +57,7 @@ SETTINGS = {
     "html_css_files": ["course.css"],
     "html_js_files": [("course.js", {"defer": "defer"})],
     "html_copy_source": False,
+    "html_scaled_image_link": False,  # a picture is no link to itself
     "html_use_index": False,
     "html_show_search_summary": False,  # a summary is fetched, which a browser refuses to a page from the file system
     "mathjax_path": "mathjax/tex-svg.js",  # svg: from the file system some browsers refuse to load fonts
@@ -111,7 +114,7 @@ def lesson(book: NotebookNode, name: str) -> NotebookNode:
         tags = set(cell.metadata.get("tags", ()))
         if cell.cell_type == "code" and cell.metadata.get("jupyter", {}).get("source_hidden"):
             asks = "widgets.predict(" in cell.source
-            cell.metadata["tags"] = [*tags, "remove-input" if asks else "hide-input" if not tags & FOLDED else ""]
+            cell.metadata["tags"] = [*tags, *(["remove-input"] if asks else [] if tags & FOLDED else ["hide-input"])]
         if tags & FOLDED:
             summary = folded_line(cell, *(tags & FOLDED))
             cells += [text(f'<details class="folded"><summary>{summary}</summary>'), cell, text("</details>")]
