@@ -84,7 +84,8 @@ def attempts(book, said) -> dict[str, str]:
         for number, entry in enumerate(e for e in said.get("wrong", []) if e["exercise"] == exercise.id):
             further = f"\n{again[0]}" * 2  # each run of the check shows one hint more
             cells[f"try-{exercise.id}-wrong-{number}"] = f"{entry['answer']}\n{check.source}{further}"
-        cells[f"try-{exercise.id}-pairs"] = PAIRS.format(check=check.source.replace(again[0], ""), call=f"check_{name}(solution_{name})")
+        call = again[0].replace(f"({name})", f"(solution_{name})")
+        cells[f"try-{exercise.id}-pairs"] = PAIRS.format(check=check.source.replace(again[0], ""), call=call)
     return cells
 
 
