@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from tests import runner
+from tests.notebooks import test_form
 from tests.notebooks.bite import bite
 
 DRIVE = (Path(__file__).parent / "drive.py").read_text(encoding="utf-8")
@@ -132,3 +133,140 @@ def test_a_breakage_stops_at_its_claim_and_one_that_no_claim_notices_runs_throug
     stop = bite([["half", "half = 1 / 0"], *sound[1:]])
     assert (stop["cell"], stop["ename"], stop["claim"]) == ("half", "ZeroDivisionError", None)
     assert bite(sound[1:])["ename"] == "NameError", "what one breakage defined is not there for the next"
+
+
+# The form of two layers: the template keeps it; each edit of one cell breaks one rule ------------------------------
+
+TEMPLATE = runner.ROOT / "tests" / "template" / "template.ipynb"
+
+
+def cell_of(book, identifier):
+    return next(cell for cell in book.cells if cell.id == identifier)
+
+
+def fold(cell, **hidden):
+    cell.metadata.jupyter = {f"{what}_hidden": value for what, value in hidden.items()}
+
+
+def add_words(book):
+    book.cells[0].source += " word" * 2500
+
+
+def add_lines(book):
+    cell_of(book, "train").source += "\npass" * 20
+
+
+def add_a_claim(book):
+    cell_of(book, "train").source += "\ncheck.claim('loss', 0.1, below=1)"
+
+
+def prove_in_a_figure(book):
+    cell_of(book, "look").source += "\ncheck.finding('The weights are as large as we thought.', 1, above=0)"
+
+
+def open_a_figure(book):
+    fold(cell_of(book, "look"), source=False)
+
+
+def open_an_answer(book):
+    fold(cell_of(book, "look"), source=True)
+
+
+def tell_the_answer(book):
+    cell_of(book, "by-hand").outputs[0].text = "z = 0.5, p = 0.6225\n"
+
+
+def ask_without_an_answer(book):
+    cell_of(book, "by-hand").metadata.tags.remove("answer")
+
+
+def clip_a_finding(book):
+    cell = cell_of(book, "accuracy-finding")
+    cell.source = "check.finding('accuracy on unseen digits: {value}', accuracy, above=0.9)"
+
+
+def state_too_many(book):
+    cell = cell_of(book, "accuracy-finding")
+    cell.source += "".join(f"\ncheck.finding('This is finding {n} of a long row.', 1, above=0)" for n in range(12))
+
+
+def open_evidence(book):
+    fold(cell_of(book, "agree"), source=False)
+
+
+def claim_outside_the_line(book):
+    cell_of(book, "agree").source += "\ncheck.claim('one more', 1, above=0)"
+
+
+def leave_the_reading_out(book):
+    book.cells.remove(cell_of(book, "look-reading"))
+
+
+def say_no_times(book):
+    book.cells[0].source = book.cells[0].source.replace("minutes to read", "minutes")
+
+
+def draw_late(book):
+    book.cells.remove(cell_of(book, "see-first"))
+
+
+def draw_no_diagram(book):
+    book.cells.remove(cell_of(book, "diagram"))
+
+
+def open_a_check(book):
+    fold(cell_of(book, "stable-check"), source=False)
+
+
+def give_no_hints(book):
+    cell = cell_of(book, "stable-check")
+    cell.source = cell.source.replace("hints=[", "mistakes=[")
+
+
+def hide_the_difficulty(book):
+    cell = cell_of(book, "stable-prose")
+    cell.source = cell.source.replace("●●○, 10 minutes", "Medium")
+
+
+def trust_everything(book):
+    cell = cell_of(book, "what-we-saw")
+    cell.source = cell.source.replace("How far to trust this", "A remark")
+
+
+def keep_the_notes_to_the_teacher(book):
+    cell = cell_of(book, "run-reading")
+    cell.source = cell.source.split("<details>")[0]
+
+
+PLANTED = {
+    add_words: test_form.test_the_core_keeps_to_its_budget,
+    add_lines: test_form.test_the_core_keeps_to_its_budget,
+    add_a_claim: test_form.test_evidence_is_folded,
+    prove_in_a_figure: test_form.test_no_cell_draws_and_proves,
+    open_a_figure: test_form.test_no_cell_draws_and_proves,
+    open_an_answer: test_form.test_answers_are_folded_under_a_place_to_commit,
+    tell_the_answer: test_form.test_answers_are_folded_under_a_place_to_commit,
+    ask_without_an_answer: test_form.test_answers_are_folded_under_a_place_to_commit,
+    clip_a_finding: test_form.test_findings_are_few_and_are_sentences,
+    state_too_many: test_form.test_findings_are_few_and_are_sentences,
+    open_evidence: test_form.test_evidence_is_folded,
+    claim_outside_the_line: test_form.test_evidence_is_folded,
+    leave_the_reading_out: test_form.test_a_section_ends_with_its_reading,
+    say_no_times: test_form.test_it_says_how_long_it_takes,
+    draw_late: test_form.test_the_first_picture_comes_at_once,
+    draw_no_diagram: test_form.test_there_is_a_diagram,
+    open_a_check: test_form.test_exercises_say_how_hard_and_hint_in_three_steps,
+    give_no_hints: test_form.test_exercises_say_how_hard_and_hint_in_three_steps,
+    hide_the_difficulty: test_form.test_exercises_say_how_hard_and_hint_in_three_steps,
+    trust_everything: test_form.test_it_ends_in_the_past_tense_and_says_what_to_trust,
+    keep_the_notes_to_the_teacher: test_form.test_a_misconception_is_told_to_self_learners_too,
+}
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_a_form_that_is_not_of_two_layers_is_noticed(plant):
+    rule, book = PLANTED[plant], runner.read(TEMPLATE)
+    rule(book)
+    plant(book)
+    with pytest.raises(AssertionError):
+        rule(book)
