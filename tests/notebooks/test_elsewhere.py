@@ -218,4 +218,4 @@ def test_a_forgotten_move_is_noticed():
     run = executed(path, "net = Adder(kind).to(device)", "net = Adder(kind)")
     assert run.error is not None
     assert "same device" in run.error.evalue
-    assert run.error.cell == "adding-training"
+    assert run.error.cell == "gradient-by-lag"
