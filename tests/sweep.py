@@ -378,7 +378,8 @@ def main() -> int:
     margins = commands_of.add_parser("margins", help="write what the runs of all lessons say of each claim")
     margins.add_argument("--name", default="seeds", help="the folder under build/sweep")
     margins.add_argument("--seeds", type=count, default=10, help="how many")
-    margins.set_defaults(notebooks=[], knobs=[])
+    margins.add_argument("notebooks", nargs="*", metavar="NB", help="whose lines are written; all by default")
+    margins.set_defaults(knobs=[])
     commands_of.add_parser("one").add_argument("parent", type=int)  # what a worker starts
     given = parser.parse_args()
     if given.command == "one":
@@ -404,7 +405,10 @@ def main() -> int:
         if missing:
             lacks = ", ".join(sorted({run["notebook"] for run in missing}))
             raise SystemExit(f"{file} lacks {len(missing)} of {len(runs)} runs ({lacks}); make sweep makes them.")
-        write_margins(worst(file, runs))
+        found = worst(file, runs)
+        with MARGINS.open(encoding="utf-8", newline="") as table:
+            others = [row for row in csv.DictReader(table) if row["notebook"] not in {row["notebook"] for row in found}]
+        write_margins(sorted([*others, *found], key=lambda row: row["notebook"]))
         return 0
     try:
         with connect(given.scheduler, given.workers) as client:

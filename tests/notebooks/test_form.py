@@ -361,9 +361,7 @@ def test_findings_are_few_and_are_sentences(layered):
     assert calls(runner.code_cells(layered), "check", "finding")
     for cell in runner.code_cells(layered):
         only = all(ast.unparse(node).startswith("check.finding(") for node in ast.parse(cell.source).body)
-        assert not only or hides(cell), (
-            f"{cell.id} only states a finding: hide its source"
-        )
+        assert not only or hides(cell), f"{cell.id} only states a finding: hide its source"
 
 
 def test_evidence_is_folded(layered):
