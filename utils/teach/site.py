@@ -129,10 +129,16 @@ def lesson(book: NotebookNode, name: str) -> NotebookNode:
 def folded_line(cell: NotebookNode, kind: str) -> str:
     """Return the line under which a cell is folded, and let evidence be told in plain lines below it."""
     if kind == "evidence":
-        (output,) = [output for output in cell.outputs if "claims" in output.get("metadata", {})]
-        line, _, rest = output.data["text/plain"].partition("\n")
-        output.data = nbformat.from_dict({"text/plain": textwrap.dedent(rest)})
-        return html.escape(line[0].upper() + line[1:])
+        made = [output for output in cell.outputs if "claims" in output.get("metadata", {})]
+        if not made:
+            raise UnfitError(f"Cell {cell.id} is evidence and holds no claim; execute the notebook first: make run")
+        lines = []
+        for output in made:
+            line, _, rest = output.data["text/plain"].partition("\n")
+            output.data = nbformat.from_dict({"text/plain": textwrap.dedent(rest)})
+            lines.append(line)
+        told = "; ".join(lines)
+        return html.escape(told[0].upper() + told[1:])
     if kind == "answer":
         return "Open the answer"
     of = re.search(rf"^def {kind}_(\w+)", cell.source, re.MULTILINE)
