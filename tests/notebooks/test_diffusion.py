@@ -15,7 +15,7 @@ LESSON = runner.NOTEBOOKS / "32_diffusion.ipynb"
 def definitions(T, kind):
     """Run the notebook's imports, functions and classes, and nothing else; then set T and the schedule."""
     module = types.ModuleType("lesson")
-    module.WIDTH = 24  # the default of an argument
+    module.WIDTH, module.K = 24, 12  # the defaults of arguments
     for cell in runner.code_cells(runner.read(LESSON)):
         if runner.tags(cell) & runner.EXERCISE_TAGS:
             continue

@@ -353,6 +353,8 @@ def test_short_run_says_what_the_lesson_says(notebook):
     for name, line in lines.items():
         if name.endswith("-right"):
             assert re.search(r"^● (?!solution)", line, re.M), f"{name}: {line!r}"
+        elif name.endswith("-pairs"):
+            assert not line, f"{name}: a mix of mistakes is accepted: {line!r}"
         else:
             assert line.startswith("◐"), f"{name}: {line!r}"
     for identifier in ids:
