@@ -137,6 +137,7 @@ def visit(page, path):
     """Open a page from the file system and wait until its formulas are set."""
     page.goto(path.as_uri())
     page.evaluate("() => window.MathJax?.startup?.promise.then(() => null)")
+    page.add_style_tag(content="* { transition: none !important }")  # what is looked at once is looked at at rest
 
 
 def unfold(page):
@@ -164,7 +165,7 @@ def barriers(page):
 
 def missed_by_keyboard(page):
     """Press Tab through the whole page; return what was not reached, not marked or not in sight."""
-    page.add_style_tag(content="* { transition: none !important }")  # what takes the focus is looked at once, at rest
+    page.mouse.move(0, 0)  # away from the headings, which show their links under it
     stops = page.evaluate(REACHABLE)
     for _ in range(stops + 5):
         page.keyboard.press("Tab")
