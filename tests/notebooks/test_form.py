@@ -6,13 +6,13 @@ import io
 import itertools
 import re
 import statistics
-import tomllib
 
 import nbformat
 import pytest
 from PIL import Image
 
 from tests import runner
+from tests.notebooks.test_lessons import said_of
 from utils.check import finding_name
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -289,10 +289,20 @@ def test_no_lesson_depends_on_an_exercise(lesson):
             student |= {n.name for n in ast.parse(cell.source).body if isinstance(n, ast.FunctionDef)}
 
 
+def test_breakages_name_what_stands_in_the_lesson(lesson):
+    """Each breakage replaces a fragment that stands once in its cell, and fails a claim that the lesson makes."""
+    book, said = runner.read(lesson), said_of(lesson)
+    sources = {cell.id: cell.source for cell in runner.code_cells(book)}
+    stated = [claim["name"] for claim in runner.claims_of(book)]
+    for entry in said["breakage"]:
+        name = entry["name"]
+        assert sources.get(entry["cell"], "").count(entry["old"]) == 1, f"{name}: {entry['old']!r} in {entry['cell']}"
+        assert any(entry["fails"] in claim for claim in stated), f"{name}: no claim is called {entry['fails']!r}"
+
+
 def test_a_lesson_says_what_to_try_on_it(lesson):
     """Each lesson comes with knobs to try, wrong answers and breakages; the other lanes use them."""
-    said = tomllib.loads((runner.ROOT / "tests" / "notebooks" / f"{lesson.stem}.toml").read_text(encoding="utf-8"))
-    known = runner.knobs(lesson)
+    said, known = said_of(lesson), runner.knobs(lesson)
     assert set(said["knobs"]) == {"small", "odd"}
     assert all(given and set(given) <= set(known) for given in said["knobs"].values())
     assert len(said["breakage"]) >= 3

@@ -8,7 +8,8 @@ import pytest
 
 from tests import runner
 from tests.notebooks import test_form
-from tests.notebooks.bite import bite
+from tests.notebooks.bite import FORKS, bite, told_cells
+from tests.notebooks.test_lessons import said_of
 
 DRIVE = (Path(__file__).parent / "drive.py").read_text(encoding="utf-8")
 KNOBS = "SEED = 0  # which random numbers"
@@ -124,15 +125,49 @@ def test_a_kernel_that_dies_is_an_error(write):
     assert "DeadKernelError" in runner.failure(path, run.error)
 
 
-def test_a_breakage_stops_at_its_claim_and_one_that_no_claim_notices_runs_through(monkeypatch):
+SOUND = [("half", "half = 0.8"), ("third", "third = half / 3"), ("claim", CLAIM.replace("0.3", "half"))]
+BREAKAGES = [
+    {"cell": "half", "old": "0.8", "new": "0.4"},
+    {"cell": "third", "old": "half / 3", "new": "half / 0"},
+    {"cell": "third", "old": "third = half / 3", "new": "half = 0.4"},
+    {"cell": "third", "old": "3", "new": "4"},
+    {"cell": "third", "old": "a fragment of an older lesson", "new": ""},
+    {"cell": "half", "old": "half", "new": "whole"},
+]
+
+
+@pytest.mark.parametrize("forks", {False, FORKS})
+def test_a_breakage_stops_at_its_claim_and_one_that_no_claim_notices_runs_through(forks, monkeypatch):
     monkeypatch.setenv("COURSE_STRICT", "1")
-    sound = [["half", "half = 0.8"], ["claim", CLAIM.replace("0.3", "half")]]
-    assert bite(sound) is None
-    stop = bite([["half", "half = 0.4"], *sound[1:], ["after", "1 / 0"]])
-    assert (stop["cell"], stop["claim"]) == ("claim", "water is wet")
-    stop = bite([["half", "half = 1 / 0"], *sound[1:]])
-    assert (stop["cell"], stop["ename"], stop["claim"]) == ("half", "ZeroDivisionError", None)
-    assert bite(sound[1:])["ename"] == "NameError", "what one breakage defined is not there for the next"
+    *stops, whole = bite(SOUND, BREAKAGES, forks)
+    assert whole is None
+    told = [stop and (stop["cell"], stop["ename"], stop["claim"]) for stop in stops]
+    assert told == [
+        ("claim", "ClaimError", "water is wet"),
+        ("third", "ZeroDivisionError", None),
+        ("claim", "ClaimError", "water is wet"),
+        None,
+        ("third", "ValueError", None),
+        ("third", "NameError", None),  # what another run defined is not there
+    ]
+
+
+@pytest.mark.parametrize("forks", {False, FORKS})
+def test_a_lesson_that_fails_as_it_stands_proves_no_breakage(forks, monkeypatch):
+    monkeypatch.setenv("COURSE_STRICT", "1")
+    breakage = {"cell": "claim", "old": "half", "new": "0"}
+    *stops, whole = bite([SOUND[0], ("third", "1 / 0"), SOUND[2]], [breakage], forks)
+    assert whole["ename"] == "ZeroDivisionError"
+    assert stops == [whole]
+
+
+@pytest.mark.skipif(not FORKS, reason="there is one way only")
+def test_forks_find_what_runs_from_the_top_find(monkeypatch):
+    monkeypatch.setenv("COURSE_STRICT", "1")
+    monkeypatch.chdir(runner.NOTEBOOKS)
+    path = runner.NOTEBOOKS / "00_start_here.ipynb"
+    cells, breakages = told_cells(path), said_of(path)["breakage"]
+    assert bite(cells, breakages, forks=True) == bite(cells, breakages, forks=False)
 
 
 # The form of two layers: the template keeps it; each edit of one cell breaks one rule ------------------------------
