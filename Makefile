@@ -13,9 +13,9 @@ RUN := $(BIN)/python -m tests.commands
 PYTEST := $(BIN)/python tests/offline.py $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
 	--nbval-cell-timeout=300 -p no:cacheprovider -n $(WORKERS) --dist loadscope --no-loadscope-reorder -q -rs
 
-quick test test-browser run bench sweep present grade: export OMP_NUM_THREADS = 1
+quick test prove test-browser run bench sweep present grade: export OMP_NUM_THREADS = 1
 
-.PHONY: help lab test slides present class grade site new quick run bench figures test-browser clean
+.PHONY: help lab test prove slides present class grade site new quick run bench figures test-browser clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -23,10 +23,15 @@ help:  ## list the commands
 lab: .venv/lab  ## open the course in JupyterLab
 	$(BIN)/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
-test: .venv/test  ## prove it: every lane, with the network cut
+test: export COURSE_LEDGER = test
+
+test: .venv/test  ## prove it: every lane, with the network cut; of lessons proved before, two again
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check utils tests
 	$(PYTEST) tests notebooks
+
+prove: .venv/test  ## prove in full every lesson that changed (or NB=10_cnn), and write down that it is proved
+	COURSE_LEDGER=prove COURSE_LESSONS="$(NB)" $(PYTEST) tests
 
 slides: .venv/teach  ## reveal.js decks of all lessons (or NB=10_cnn) into build/slides
 	$(BIN)/python -m utils.teach.slides build $(NB)

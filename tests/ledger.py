@@ -1,0 +1,168 @@
+"""The ledger: what of a lesson was proved, and of which code, so that one change does not ask for all proofs again.
+
+A lesson's `tests/lessons/NN_name/proof.json` has a row for each kind of proof: the fingerprint of what the proof
+depends on, its lanes with their tests and seconds, and the date. `make test` passes over the tests of a row that is
+valid, but for two lessons that the commit draws, so that a row that is not true is found. `make prove` runs what has
+no valid row, and writes a row as soon as all its tests have passed.
+"""
+
+import datetime
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests import runner
+
+ROOT = runner.ROOT
+KINDS = {  # what a lesson does when it is run, and how it is shown: the lanes of each
+    "run": ("lessons", "teeth", "elsewhere", "full_size", "classroom"),
+    "page": ("slides", "site"),
+}
+ALWAYS = ("::test_other_knobs[{}-small]", "::test_release[{}]")  # papermill runs every lesson each time, as nbval does
+LESSON = re.compile(r"\[(?:notebooks/)?(\d\d_\w+)")
+DRAWN = 2  # lessons of a commit whose rows are not believed
+BUDGET = 55 * 60  # seconds; what is not begun by then is called unproved
+HARNESS = ("tests/*.py", "tests/guard/*.py", "tests/notebooks/*.py", "utils/*.py", "data/*", "requirements.lock")
+ROOMS = {
+    "run": (*HARNESS, "tests/teach/test_classroom.py", "utils/teach/classroom.py"),
+    "page": (*HARNESS, "tests/teach/test_s*", "tests/teach/*.js", "utils/teach/*"),
+}
+
+
+def lane(nodeid):
+    """Name the lane that a test belongs to."""
+    path = Path(nodeid.split("::")[0])
+    if path.suffix == ".ipynb":
+        return "nbval"
+    return "unit" if path.parent.name == "utils" else path.stem.removeprefix("test_")
+
+
+def proof_of(nodeid):
+    """Return the lesson and the kind of proof that a test is a part of, or None."""
+    found = LESSON.search(nodeid)
+    if not found or nodeid.endswith(tuple(test.format(found[1]) for test in ALWAYS)):
+        return None
+    return next(((found[1], kind) for kind, lanes in KINDS.items() if lane(nodeid) in lanes), None)
+
+
+def fingerprint(name, kind):
+    """Hash what a proof depends on: the lesson, what is said of it, the rooms it uses, the system and the Python.
+
+    A run depends on the code cells, with their ids, tags and metadata; a page on the whole file.
+    """
+    book = runner.read(runner.NOTEBOOKS / f"{name}.ipynb")
+    cells = [(c.id, c.source, c.metadata) for c in runner.code_cells(book)] if kind == "run" else book.cells
+    parts = [name, kind, sys.platform, sys.version_info[:2], json.dumps(cells, sort_keys=True)]
+    found = hashlib.sha256(repr(parts).encode())
+    patterns = (*ROOMS[kind], f"tests/notebooks/{name}.toml", f"data/generated/{name[:2]}_*")
+    for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()}):
+        text = path.read_bytes().replace(b"\r\n", b"\n")  # as git may store it on Windows
+        found.update(f"{path.relative_to(ROOT).as_posix()} {hashlib.sha256(text).hexdigest()}\n".encode())
+    return found.hexdigest()[:16]
+
+
+def place(name):
+    """Return where the rows of a lesson are kept."""
+    return ROOT / "tests" / "lessons" / name / "proof.json"
+
+
+def rows(name):
+    """Return the rows of a lesson, by kind; none where the file is absent or holds anything else."""
+    try:
+        found = json.loads(place(name).read_text(encoding="utf-8"))
+        return {kind: row for kind, row in found.items() if isinstance(row, dict)}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def proved(name, kind):
+    """Tell whether a lesson has a row of what the tree holds now."""
+    return rows(name).get(kind, {}).get("fingerprint") == fingerprint(name, kind)
+
+
+def write(name, kind, mark, lanes):
+    """Write a row: the fingerprint, the date, and of each lane its tests and seconds."""
+    lanes = {lane: {"seconds": round(sum(spent)), "tests": len(spent)} for lane, spent in lanes.items()}
+    row = {"date": datetime.date.today().isoformat(), "fingerprint": mark, "lanes": lanes}
+    place(name).parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**rows(name), kind: row}, indent=1, sort_keys=True) + "\n"
+    place(name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def drawn(names, commit):
+    """Return the lessons whose rows a commit does not believe."""
+    return set(sorted(names, key=lambda name: hashlib.sha256(f"{commit} {name}".encode()).digest())[:DRAWN])
+
+
+def commit():
+    """Return the hash of the commit that is tested; outside of git, the day."""
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return asked.stdout.strip() or datetime.date.today().isoformat()
+
+
+class Ledger:
+    """Chooses the tests that are still to be run, and writes the rows; `mode` is test or prove."""
+
+    def __init__(self, mode, names=None):
+        self.mode, self.start = mode, time.monotonic()
+        self.names = names or [path.stem for path in runner.notebooks()]
+        self.proofs = [(name, kind) for name in self.names for kind in KINDS]
+        self.marks = {proof: fingerprint(*proof) for proof in self.proofs}
+        self.valid = {proof for proof in self.proofs if proved(*proof)}
+        self.drawn = drawn(self.names, commit()) if mode == "test" else set()
+        self.waiting, self.spent = defaultdict(set), defaultdict(lambda: defaultdict(list))
+
+    def wanted(self, nodeid):
+        """Tell whether a test is to be run."""
+        proof = proof_of(nodeid)
+        if proof is None:
+            return self.mode == "test"
+        return proof in self.marks and (proof not in self.valid or proof[0] in self.drawn)
+
+    def pytest_collection_modifyitems(self, config, items):
+        passed_over = [item for item in items if not self.wanted(item.nodeid)]
+        items[:] = [item for item in items if self.wanted(item.nodeid)]
+        config.hook.pytest_deselected(items=passed_over)
+
+    def pytest_runtest_setup(self, item):
+        if self.mode == "test" and proof_of(item.nodeid) and time.monotonic() - self.start > BUDGET:
+            pytest.fail(f"not proved: the {BUDGET // 60} minutes were spent; run make prove", pytrace=False)
+
+    def pytest_xdist_node_collection_finished(self, ids):
+        self.expect(ids)
+
+    def pytest_collection_finish(self, session):
+        self.expect([item.nodeid for item in session.items])
+
+    def expect(self, nodeids):
+        for nodeid in nodeids:
+            if proof_of(nodeid):
+                self.waiting[proof_of(nodeid)].add(nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report):
+        proof = proof_of(report.nodeid)
+        if self.mode != "prove" or "PYTEST_XDIST_WORKER" in os.environ or proof is None:
+            return
+        self.spent[proof][lane(report.nodeid)] += [report.duration] if report.when == "call" else []
+        if report.outcome != "passed":
+            self.marks.pop(proof, None)  # no row, whatever comes of the rest
+        elif report.when == "teardown":
+            self.waiting[proof].discard(report.nodeid)
+            if not self.waiting[proof] and proof in self.marks:
+                write(*proof, self.marks[proof], self.spent[proof])
+
+    def pytest_terminal_summary(self, terminalreporter):
+        terminalreporter.section("ledger")
+        for kind in KINDS:
+            held = [name for name in self.names if (name, kind) in self.valid]
+            text = f"{kind}: {len(held)} of {len(self.names)} lessons were proved before"
+            terminalreporter.line(text + (f"; not believed: {', '.join(sorted(self.drawn))}" if self.drawn else ""))

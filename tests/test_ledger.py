@@ -1,0 +1,193 @@
+"""The ledger: what makes a row stale, who writes one, and that a false one is found."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from tests import ledger, runner
+
+NAMES = ["10_planted", "20_planted", "30_planted"]
+CONFTEST = f"""
+import os, sys
+from pathlib import Path
+
+sys.path.append({str(runner.ROOT)!r})
+from tests import ledger, runner
+
+ledger.ROOT = Path(__file__).parent
+runner.NOTEBOOKS = ledger.ROOT / "notebooks"
+ledger.BUDGET = int(os.environ.get("BUDGET", ledger.BUDGET))
+
+def pytest_configure(config):
+    config.pluginmanager.register(ledger.Ledger(os.environ["COURSE_LEDGER"]))
+"""
+LANE = f"""
+from pathlib import Path
+import pytest
+
+@pytest.mark.parametrize("name", {NAMES!r})
+def test_planted(name):
+    assert "fault" not in Path("notebooks", name + ".ipynb").read_text()
+"""
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """Plant a course of three lessons with two lanes of theirs, and a test that is of no lesson."""
+    for name in NAMES:
+        cells = [nbformat.v4.new_code_cell("x = 1", id="one"), nbformat.v4.new_markdown_cell("A word.", id="two")]
+        path = tmp_path / "notebooks" / f"{name}.ipynb"
+        path.parent.mkdir(exist_ok=True)
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    for room, text in {
+        "conftest.py": CONFTEST,
+        "tests/notebooks/test_teeth.py": LANE,
+        "tests/teach/test_slides.py": LANE,
+        "tests/test_rest.py": "def test_rest(): pass",
+        "tests/notebooks/10_planted.toml": "",
+        "utils/check.py": "",
+        "requirements.lock": "",
+    }.items():
+        (tmp_path / room).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / room).write_text(text)
+    monkeypatch.setattr(ledger, "ROOT", tmp_path)
+    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path / "notebooks")
+    return tmp_path
+
+
+@pytest.fixture
+def ran(tree):
+    """Run the planted course's tests in a mode; return (passed, failed, what was printed)."""
+
+    def ran(mode, *arguments, **environment):
+        command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *arguments, "tests"]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("COURSE_", "PYTEST_"))}
+        done = subprocess.run(
+            command, cwd=tree, env={**kept, "COURSE_LEDGER": mode, **environment}, capture_output=True, text=True
+        )
+        count = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|error)", done.stdout)}
+        return count.get("passed", 0), count.get("failed", 0) + count.get("error", 0), done.stdout
+
+    return ran
+
+
+def edit(name, **changes):
+    """Change the first cell of a planted lesson."""
+    path = runner.NOTEBOOKS / f"{name}.ipynb"
+    book = runner.read(path)
+    for key, value in changes.items():
+        setattr(book.cells[0], key, value)
+    nbformat.write(book, path)
+
+
+def test_prove_writes_rows_once_and_a_test_run_passes_over_them(ran):
+    assert ran("prove")[:2] == (6, 0)
+    assert ledger.rows("10_planted")["run"]["lanes"] == {"teeth": {"seconds": 0, "tests": 1}}
+    assert ran("prove")[:2] == (0, 0)
+    passed, failed, text = ran("test")
+    assert (passed, failed) == (1 + 2 * ledger.DRAWN, 0)
+    assert "run: 3 of 3 lessons were proved before; not believed: " in text
+
+
+def test_two_workers_write_the_same_rows(ran):
+    assert ran("prove", "-n", "2")[:2] == (6, 0)
+    assert all(ledger.proved(name, kind) for name in NAMES for kind in ledger.KINDS)
+
+
+def test_only_what_changed_is_proved_again(ran):
+    ran("prove")
+    edit("20_planted", source="x = 2")
+    assert ran("prove")[:2] == (2, 0)
+    path = runner.NOTEBOOKS / "30_planted.ipynb"
+    path.write_text(path.read_text().replace("A word.", "Another word."))
+    passed, _, text = ran("prove")
+    assert passed == 1 and "test_slides.py::test_planted[30_planted]" in text
+
+
+def test_a_red_run_writes_no_row(ran):
+    edit("20_planted", source="'a fault'")
+    assert ran("prove")[:2] == (4, 2)
+    assert [name for name in NAMES if ledger.rows(name)] == ["10_planted", "30_planted"]
+
+
+def test_a_test_run_writes_no_row(ran):
+    assert ran("test")[:2] == (7, 0)
+    assert not any(ledger.rows(name) for name in NAMES)
+
+
+def test_a_forged_row_is_found_when_its_lesson_is_drawn(ran):
+    edit("20_planted", source="'a fault'")
+    for name in NAMES:
+        for kind, lanes in ledger.KINDS.items():
+            ledger.write(name, kind, ledger.fingerprint(name, kind), {lane: [1.0] for lane in lanes})
+    out = [name for name in NAMES if name not in ledger.drawn(NAMES, ledger.commit())]
+    failed = ran("test")[1]
+    assert failed == (0 if out == ["20_planted"] else 2)
+    commits = [f"{number:040x}" for number in range(30)]
+    assert {name for commit in commits for name in ledger.drawn(NAMES, commit)} == set(NAMES), "each is drawn in time"
+
+
+def test_a_row_of_another_lesson_is_none(ran):
+    ran("prove")
+    shutil.copy(ledger.place("10_planted"), ledger.place("20_planted"))
+    assert ledger.proved("10_planted", "run") and not ledger.proved("20_planted", "run")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"run": 3}', '{"run": {}}', '{"run": {"fingerprint": "0123456789abcdef"}}']
+)
+def test_a_row_that_is_cut_off_or_false_is_none(text, tree):
+    ledger.place("10_planted").parent.mkdir(parents=True)
+    ledger.place("10_planted").write_text(text)
+    assert not ledger.proved("10_planted", "run")
+
+
+def test_what_is_left_unproved_when_the_time_is_spent_is_red_and_named(ran):
+    passed, failed, text = ran("test", BUDGET="-1")
+    assert (passed, failed) == (1, 6)
+    assert "test_teeth.py::test_planted[20_planted]" in text
+    assert "not proved: the" in text
+
+
+CHANGES = {
+    "source": lambda tree: edit("10_planted", source="x = 2"),
+    "id": lambda tree: edit("10_planted", id="three"),
+    "tag": lambda tree: edit("10_planted", metadata={"tags": ["evidence"]}),
+    "folded": lambda tree: edit("10_planted", metadata={"jupyter": {"source_hidden": True}}),
+    "what is said of it": lambda tree: (tree / "tests/notebooks/10_planted.toml").write_text("x = 1"),
+    "a room": lambda tree: (tree / "utils/check.py").write_text("x = 1"),
+    "the harness": lambda tree: (tree / "tests/notebooks/test_teeth.py").write_text("x = 1"),
+    "the lock": lambda tree: (tree / "requirements.lock").write_text("torch==1.0"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_run_is_stale_after_a_change_of(change, tree):
+    before = ledger.fingerprint("10_planted", "run")
+    CHANGES[change](tree)
+    assert ledger.fingerprint("10_planted", "run") != before
+
+
+def test_the_python_and_the_system_are_in_the_fingerprint(tree, monkeypatch):
+    found = [ledger.fingerprint("10_planted", "run")]
+    monkeypatch.setattr(sys, "platform", "elsewhere")
+    found.append(ledger.fingerprint("10_planted", "run"))
+    monkeypatch.setattr(sys, "version_info", (3, 99, 0))
+    assert len({*found, ledger.fingerprint("10_planted", "run")}) == 3
+
+
+def test_stored_outputs_and_prose_leave_a_run_as_it_is(tree):
+    before = ledger.fingerprint("10_planted", "run"), ledger.fingerprint("10_planted", "page")
+    path = runner.NOTEBOOKS / "10_planted.ipynb"
+    book = json.loads(path.read_text())
+    book["cells"][0].update(execution_count=7, outputs=[nbformat.v4.new_output("stream", text="said")])
+    book["cells"][1]["source"] = "Another word."
+    path.write_text(json.dumps(book))
+    assert ledger.fingerprint("10_planted", "run") == before[0]
+    assert ledger.fingerprint("10_planted", "page") != before[1]
