@@ -53,20 +53,22 @@ def new(names: list[str]) -> int:
             f"A new lesson was to be called {given!r}; accepted is one name such as 22_transformers: two digits, "
             "the first of which is the part of the course (0 to 7), then words in small letters after underscores."
         )
-    lesson, said = runner.NOTEBOOKS / f"{names[0]}.ipynb", DRIVE.with_name(f"{names[0]}.toml")
-    there = [str(path.relative_to(runner.ROOT)) for path in (lesson, said) if path.exists()]
+    lesson = runner.NOTEBOOKS / f"{names[0]}.ipynb"
+    trials = runner.room(lesson) / "trials.toml"
+    there = [str(path.relative_to(runner.ROOT)) for path in (lesson, trials) if path.exists()]
     if there:
         raise SystemExit(f"{' and '.join(there)} already there; nothing was written. Take another name.")
     notebook = runner.read(TEMPLATE)
     title = names[0][3:].replace("_", " ").capitalize()
     notebook.cells[0].source = re.sub("^# .*", f"# {title}", notebook.cells[0].source)
-    shutil.copyfile(TEMPLATE.with_suffix(".toml"), said)
+    trials.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(TEMPLATE.with_name("trials.toml"), trials)
     lesson.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
     readme = runner.ROOT / "README.md"
     question = re.search(r"\*\*(.+\?)\*\*", notebook.cells[0].source)[1]
     replace(readme, with_lesson(readme.read_text(encoding="utf-8"), names[0], question))
     print(f"{lesson.relative_to(runner.ROOT)}: a whole small lesson; write yours in its place.")
-    print(f"{said.relative_to(runner.ROOT)}: what the tests try on it. CONTRIBUTING.md says how both work.")
+    print(f"{trials.relative_to(runner.ROOT)}: what the tests try on it. CONTRIBUTING.md says how both work.")
     print("README.md: a row with its question; write yours there too.")
     return 0
 
@@ -191,8 +193,8 @@ def import_seconds(room: str) -> float:
 
 def bench_one(path: Path) -> tuple[list[str], list[str]]:
     """Run a notebook alone; return its row of the table, and a line for each comparison in its file of the tests."""
-    said = DRIVE.with_name(f"{path.stem}.toml")
-    compared = tomllib.loads(said.read_text(encoding="utf-8")).get("bench", {}) if said.exists() else {}
+    trials = runner.room(path) / "trials.toml"
+    compared = tomllib.loads(trials.read_text(encoding="utf-8")).get("bench", {}) if trials.exists() else {}
     probes = {"probe-memory": PEAK_MEMORY, "probe-widgets": DRIVE.read_text(encoding="utf-8")}
     probes |= {f"probe-{number}": code for number, code in enumerate(compared.values())}
     outcome = runner.execute(path, strict=False, probes=probes)

@@ -62,7 +62,7 @@ def fingerprint(name, kind):
     cells = [(c.id, c.source, c.metadata) for c in runner.code_cells(book)] if kind == "run" else book.cells
     parts = [name, kind, sys.platform, sys.version_info[:2], json.dumps(cells, sort_keys=True)]
     found = hashlib.sha256(repr(parts).encode())
-    patterns = (*ROOMS[kind], f"tests/notebooks/{name}.toml", f"data/generated/{name[:2]}_*")
+    patterns = (*ROOMS[kind], f"tests/lessons/{name}/trials.toml", f"data/generated/{name[:2]}_*")
     for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()}):
         text = path.read_bytes().replace(b"\r\n", b"\n")  # as git may store it on Windows
         found.update(f"{path.relative_to(ROOT).as_posix()} {hashlib.sha256(text).hexdigest()}\n".encode())

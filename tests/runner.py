@@ -57,6 +57,11 @@ def notebooks() -> list[Path]:
     return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
+def room(path: Path) -> Path:
+    """Return the folder of what the tests keep of a lesson: trials.toml, margins.csv, proof.json."""
+    return ROOT / "tests" / "lessons" / path.stem
+
+
 def read(path: Path) -> NotebookNode:
     """Read a notebook as format 4."""
     return nbformat.read(path, as_version=4)

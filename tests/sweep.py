@@ -36,7 +36,7 @@ COLUMNS = ["run", "notebook", "code", "seed", "knobs", "claim", "value", "bound"
 COLUMNS += ["seconds", "peak_gib", "versions", "error"]
 ONE = [sys.executable, "-m", "tests.sweep", "one"]
 NARROW = 3  # standard deviations from the bound
-MARGINS = runner.ROOT / "tests" / "margins.csv"
+MARGINS = ["code", "claim", "runs", "held", "deviations", "margin", "seed", "value", "bound"]  # what is kept of them
 
 
 class RunLostError(RuntimeError):
@@ -279,15 +279,16 @@ def summary(table: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def write_margins(table: list[dict[str, Any]]) -> None:
-    """Keep the table in tests/margins.csv, and show its summary in CONTRIBUTING.md."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    MARGINS.write_text(text.getvalue(), encoding="utf-8")
-    guide = runner.ROOT / "CONTRIBUTING.md"
-    commands.replace(guide, commands.with_table(guide.read_text(encoding="utf-8"), "margins", summary(table)))
+def write_margins(table: list[dict[str, Any]], codes: dict[str, str]) -> None:
+    """Keep the rows of each notebook in its folder of the tests, with the fingerprint of the code that was run."""
+    for notebook, rows in itertools.groupby(table, lambda row: row["notebook"]):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, MARGINS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "code": codes[notebook]} for row in rows)
+        file = runner.room(Path(notebook)) / "margins.csv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text.getvalue(), encoding="utf-8", newline="\n")
 
 
 def picture(file: Path, runs: list[dict[str, Any]]) -> list[Path]:
@@ -406,9 +407,8 @@ def main() -> int:
             lacks = ", ".join(sorted({run["notebook"] for run in missing}))
             raise SystemExit(f"{file} lacks {len(missing)} of {len(runs)} runs ({lacks}); make sweep makes them.")
         found = worst(file, runs)
-        with MARGINS.open(encoding="utf-8", newline="") as table:
-            others = [row for row in csv.DictReader(table) if row["notebook"] not in {row["notebook"] for row in found}]
-        write_margins(sorted([*others, *found], key=lambda row: row["notebook"]))
+        write_margins(found, {run["notebook"]: run["code"] for run in runs})
+        print(summary(found))
         return 0
     try:
         with connect(given.scheduler, given.workers) as client:

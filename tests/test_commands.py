@@ -23,7 +23,7 @@ def test_a_new_lesson_passes_every_lane_as_it_is(tmp_path):
     def run(*module):
         return subprocess.run([sys.executable, "-m", *module], cwd=tmp_path, capture_output=True, text=True)
 
-    shutil.copytree(runner.ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("[0-9]*.toml", ".*"))
+    shutil.copytree(runner.ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("[0-9][0-9]_*", ".*"))
     for file in ("pyproject.toml", "README.md"):
         shutil.copy(runner.ROOT / file, tmp_path)
     (tmp_path / "notebooks").mkdir()
@@ -39,7 +39,7 @@ def test_a_new_lesson_passes_every_lane_as_it_is(tmp_path):
     shown = run("pytest", "-p", "no:cacheprovider", "-q", *lanes, "-k", "77_two_towers")
     assert shown.returncode == 0, shown.stdout
     passed = int(re.search(r"(\d+) passed", shown.stdout)[1])
-    breakages = tomllib.loads(commands.TEMPLATE.with_suffix(".toml").read_text())["breakage"]
+    breakages = tomllib.loads(commands.TEMPLATE.with_name("trials.toml").read_text())["breakage"]
     assert passed > 25 + len(breakages) and not re.search(r"skipped|failed|error", shown.stdout.splitlines()[-1])
 
 
@@ -55,7 +55,6 @@ def test_a_bad_name_of_a_new_lesson_is_refused(names):
 def test_a_new_lesson_replaces_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "ROOT", tmp_path)
     monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path)
-    monkeypatch.setattr(commands, "DRIVE", tmp_path / "drive.py")
     (tmp_path / "77_two_towers.ipynb").write_text("mine")
     with pytest.raises(
         SystemExit, match="^77_two_towers.ipynb already there; nothing was written. Take another name.$"
@@ -159,8 +158,11 @@ def test_an_unknown_notebook_gets_the_list(write):
 def test_bench_measures_a_notebook(write, tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "DRIVE", tmp_path / "drive.py")
     commands.DRIVE.write_text("print([])")
-    commands.DRIVE.with_name("98_planted.toml").write_text("[bench]\n'the seed again' = 'print(SEED + 2)'")
-    row, compared = commands.bench_one(write("print('fine')"))
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    path = write("print('fine')")
+    runner.room(path).mkdir(parents=True)
+    (runner.room(path) / "trials.toml").write_text("[bench]\n'the seed again' = 'print(SEED + 2)'")
+    row, compared = commands.bench_one(path)
     assert compared == ["- 98_planted, the seed again: 2"]
     name, seconds, memory, redraw, size, claims = row
     assert (name, seconds, redraw, claims) == ("98_planted", "0 s", "-", "0")

@@ -50,7 +50,7 @@ def tree(tmp_path, monkeypatch):
         "tests/notebooks/test_teeth.py": LANE,
         "tests/teach/test_slides.py": LANE,
         "tests/test_rest.py": "def test_rest(): pass",
-        "tests/notebooks/10_planted.toml": "",
+        "tests/lessons/10_planted/trials.toml": "",
         "utils/check.py": "",
         "requirements.lock": "",
     }.items():
@@ -143,7 +143,7 @@ def test_a_row_of_another_lesson_is_none(ran):
     "text", ["", "{", "[]", '{"run": 3}', '{"run": {}}', '{"run": {"fingerprint": "0123456789abcdef"}}']
 )
 def test_a_row_that_is_cut_off_or_false_is_none(text, tree):
-    ledger.place("10_planted").parent.mkdir(parents=True)
+    ledger.place("10_planted").parent.mkdir(parents=True, exist_ok=True)
     ledger.place("10_planted").write_text(text)
     assert not ledger.proved("10_planted", "run")
 
@@ -160,7 +160,7 @@ CHANGES = {
     "id": lambda tree: edit("10_planted", id="three"),
     "tag": lambda tree: edit("10_planted", metadata={"tags": ["evidence"]}),
     "folded": lambda tree: edit("10_planted", metadata={"jupyter": {"source_hidden": True}}),
-    "what is said of it": lambda tree: (tree / "tests/notebooks/10_planted.toml").write_text("x = 1"),
+    "what is said of it": lambda tree: (tree / "tests/lessons/10_planted/trials.toml").write_text("x = 1"),
     "a room": lambda tree: (tree / "utils/check.py").write_text("x = 1"),
     "the harness": lambda tree: (tree / "tests/notebooks/test_teeth.py").write_text("x = 1"),
     "the lock": lambda tree: (tree / "requirements.lock").write_text("torch==1.0"),

@@ -72,7 +72,7 @@ def test_every_command_of_the_documents_exists(document):
 
 def test_what_contributing_shows_stands_in_the_template():
     text = (runner.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    template = (runner.ROOT / "tests" / "template" / "template.toml").read_text(encoding="utf-8")
+    template = (runner.ROOT / "tests" / "template" / "trials.toml").read_text(encoding="utf-8")
     shown = re.findall(r"```toml\n(.*?)```", text, re.S)
     assert len(shown) == 2 and all(block in template for block in shown)
     for path in re.findall(r"`((?:tests|utils)/[\w./]+)`", text):

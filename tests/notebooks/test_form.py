@@ -314,11 +314,11 @@ def test_a_lesson_says_what_to_try_on_it(lesson):
 
 
 def test_every_notebook_is_found():
-    """A file with an odd name would run under nbval and in no other lane; a TOML file without its notebook in none."""
+    """A file with an odd name would run under nbval and in no other lane; a folder without its notebook in none."""
     there = {path for path in runner.NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts}
     assert there == set(runner.notebooks()), "notebooks are called like 21_attention.ipynb and stand side by side"
-    said = {path.stem for path in (runner.ROOT / "tests" / "notebooks").glob("*.toml")}
-    assert said <= {path.stem for path in there}
+    rooms = {path.name for path in (runner.ROOT / "tests" / "lessons").iterdir() if path.is_dir()}
+    assert rooms <= {path.stem for path in there}
 
 
 # Two layers ----------------------------------------------------------------------------------------------------

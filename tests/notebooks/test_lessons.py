@@ -55,8 +55,8 @@ for _first in [*_mistakes, _right]:
 
 def said_of(path: Path) -> dict:
     """Read what the tests say of one lesson: knobs, wrong answers, breakages."""
-    said = HERE / f"{path.stem}.toml"
-    return tomllib.loads(said.read_text(encoding="utf-8")) if said.exists() else {}
+    trials = runner.room(path) / "trials.toml"
+    return tomllib.loads(trials.read_text(encoding="utf-8")) if trials.exists() else {}
 
 
 def exercises(book):
