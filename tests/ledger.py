@@ -24,7 +24,7 @@ from tests import runner
 ROOT = runner.ROOT
 KINDS = {  # what a lesson does when it is run, and how it is shown: the lanes of each
     "run": ("lessons", "teeth", "elsewhere", "full_size", "classroom"),
-    "page": ("slides", "site"),
+    "page": ("slides", "site", "browser"),
 }
 ALWAYS = ("::test_other_knobs[{}-small]", "::test_release[{}]")  # papermill runs every lesson each time, as nbval does
 LESSON = re.compile(r"\[(?:notebooks/)?(\d\d_\w+)")

@@ -37,7 +37,7 @@ CONTRAST = """async () => {
     const found = await axe.run(document.querySelector("section.present section.present"), options);
     return found.violations.flatMap(fault => fault.nodes.map(node => node.html));
 }"""
-PRESENTED = chromium.OPENED if chromium.ALL else chromium.OPENED[:2]
+PRESENTED = runner.notebooks() if chromium.ALL else runner.notebooks()[:2]
 
 MEASURE = Path(__file__).with_name("measure_slide.js").read_text(encoding="utf-8")
 
