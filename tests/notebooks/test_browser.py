@@ -292,7 +292,7 @@ def same_layer(page, book, name):
     wanted = [[bool(cell.get("source_hidden")), bool(cell.get("outputs_hidden"))] for cell in hidden]
     assert page.evaluate(LAYERS) == wanted
     lines = page.locator(".jp-OutputArea-output summary", has_text=re.compile("^evidence, .*: [0-9]+ hold$"))
-    assert lines.count() == sum("claims" in output.metadata for cell in cells for output in cell.outputs)
+    assert lines.count() == sum("claims" in output.get("metadata", {}) for cell in cells for output in cell.outputs)
     assert not page.locator(".jp-OutputArea-output details[open]").count()
     questions = page.locator(".jp-OutputArea-output fieldset")
     assert questions.count() == sum("widgets.predict(" in cell.source for cell in cells)
