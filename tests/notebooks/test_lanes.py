@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import matplotlib
 import nbformat
 import pytest
 
@@ -167,7 +168,8 @@ def test_forks_find_what_runs_from_the_top_find(monkeypatch):
     monkeypatch.chdir(runner.NOTEBOOKS)
     path = runner.NOTEBOOKS / "00_start_here.ipynb"
     cells, breakages = told_cells(path), said_of(path)["breakage"]
-    assert bite(cells, breakages, forks=True) == bite(cells, breakages, forks=False)
+    with matplotlib.rc_context():  # the lesson sets its style
+        assert bite(cells, breakages, forks=True) == bite(cells, breakages, forks=False)
 
 
 # The form of two layers: the template keeps it; each edit of one cell breaks one rule ------------------------------

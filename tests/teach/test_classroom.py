@@ -427,11 +427,11 @@ def test_a_release_opens_and_runs_anywhere(tmp_path):
 
 def test_points_stand_in_one_place(tmp_path, monkeypatch):
     lesson = runner.notebooks()[1]
-    last = [check.id for _, check, _ in exercises(runner.read(lesson))][-1]
+    *others, last = [check.id for _, check, _ in exercises(runner.read(lesson))]
     monkeypatch.setattr(classroom, "POINTS", 4)
     monkeypatch.setattr(classroom, "WEIGHTS", {lesson.stem: {last: 7.5}})
     marks = [cell.metadata.get("nbgrader", {}) for cell in classroom.instructors(lesson).cells]
-    assert [mark["points"] for mark in marks if mark.get("grade")] == [4.0, 4.0, 7.5]
+    assert [mark["points"] for mark in marks if mark.get("grade")] == [4.0] * len(others) + [7.5]
 
 
 def test_speakers_notes_stay_with_the_instructor(tmp_path, monkeypatch):

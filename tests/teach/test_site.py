@@ -137,7 +137,7 @@ def visit(page, path):
     """Open a page from the file system and wait until its formulas are set."""
     page.goto(path.as_uri())
     page.evaluate("() => window.MathJax?.startup?.promise.then(() => null)")
-    page.add_style_tag(content="* { transition: none !important }")  # what is looked at once is looked at at rest
+    page.add_style_tag(content="* { transition: none !important; animation: none !important }")  # looked at at rest
 
 
 def unfold(page):
