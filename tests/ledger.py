@@ -21,7 +21,6 @@ import pytest
 
 from tests import runner
 
-ROOT = runner.ROOT
 KINDS = {  # what a lesson does when it is run, and how it is shown: the lanes of each
     "run": ("lessons", "teeth", "elsewhere", "full_size", "classroom"),
     "page": ("slides", "site", "browser"),
@@ -30,14 +29,18 @@ ALWAYS = ("::test_other_knobs[{}-small]", "::test_release[{}]")  # papermill run
 LESSON = re.compile(r"\[(?:notebooks/)?(\d\d_\w+)")
 DRAWN = 2  # lessons of a commit whose rows are not believed
 BUDGET = 75 * 60  # seconds; what is not begun by then is called unproved
-SHARED = ("requirements.lock", "utils/*.py", "data/*", "tests/conftest.py", "tests/runner.py", "tests/guard/*.py")
-LANES = ("lessons.py", "teeth.py", "elsewhere.py", "full_size.py")
-TRIED = ("tests/notebooks/bite.py", "tests/notebooks/drive.py", "tests/notebooks/elsewhere.py")
-ROOMS = {  # the files that the lanes of a proof read
-    "run": (*SHARED, *TRIED, *(f"tests/notebooks/test_{lane}" for lane in LANES), "tests/teach/test_classroom.py")
-    + ("utils/teach/classroom.py",),
-    "page": (*SHARED, "tests/chromium.py", "tests/notebooks/test_browser.py", "tests/notebooks/test_lessons.py")
-    + ("tests/teach/test_site.py", "tests/teach/test_slides.py", "tests/teach/*.js", "utils/teach/*"),
+ROOMS = {  # the files that the lanes of a proof read, beside the lesson's own
+    "run": """
+        requirements.lock utils/*.py utils/teach/__init__.py utils/teach/classroom.py data/*
+        tests/conftest.py tests/runner.py tests/guard/*.py tests/teach/test_classroom.py
+        tests/notebooks/bite.py tests/notebooks/drive.py tests/notebooks/elsewhere.py tests/notebooks/test_lessons.py
+        tests/notebooks/test_teeth.py tests/notebooks/test_elsewhere.py tests/notebooks/test_full_size.py
+    """.split(),
+    "page": """
+        requirements.lock utils/*.py utils/teach/* data/*
+        tests/conftest.py tests/runner.py tests/guard/*.py tests/chromium.py tests/notebooks/test_browser.py
+        tests/notebooks/test_lessons.py tests/teach/test_site.py tests/teach/test_slides.py tests/teach/*.js
+    """.split(),
 }
 
 
@@ -67,15 +70,15 @@ def fingerprint(name, kind):
     parts = [name, kind, sys.platform, sys.version_info[:2], json.dumps(cells, sort_keys=True)]
     found = hashlib.sha256(repr(parts).encode())
     patterns = (*ROOMS[kind], f"tests/lessons/{name}/trials.toml", f"data/generated/{name[:2]}_*")
-    for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()}):
+    for path in sorted({path for pattern in patterns for path in runner.ROOT.glob(pattern) if path.is_file()}):
         text = path.read_bytes().replace(b"\r\n", b"\n")  # as git may store it on Windows
-        found.update(f"{path.relative_to(ROOT).as_posix()} {hashlib.sha256(text).hexdigest()}\n".encode())
+        found.update(f"{path.relative_to(runner.ROOT).as_posix()} {hashlib.sha256(text).hexdigest()}\n".encode())
     return found.hexdigest()[:16]
 
 
 def place(name):
     """Return where the rows of a lesson are kept."""
-    return ROOT / "tests" / "lessons" / name / "proof.json"
+    return runner.room(Path(name)) / "proof.json"
 
 
 def rows(name):
@@ -108,7 +111,7 @@ def drawn(names, commit):
 
 def commit():
     """Return the hash of the commit that is tested; outside of git, the day."""
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=runner.ROOT, capture_output=True, text=True)
     return asked.stdout.strip() or datetime.date.today().isoformat()
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 sys.path.append({str(runner.ROOT)!r})
 from tests import ledger, runner
 
-ledger.ROOT = Path(__file__).parent
-runner.NOTEBOOKS = ledger.ROOT / "notebooks"
+runner.ROOT = Path(__file__).parent
+runner.NOTEBOOKS = runner.ROOT / "notebooks"
 ledger.BUDGET = int(os.environ.get("BUDGET", ledger.BUDGET))
 
 def pytest_configure(config):
@@ -56,7 +56,7 @@ def tree(tmp_path, monkeypatch):
     }.items():
         (tmp_path / room).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / room).write_text(text)
-    monkeypatch.setattr(ledger, "ROOT", tmp_path)
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
     monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path / "notebooks")
     return tmp_path
 

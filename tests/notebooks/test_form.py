@@ -289,9 +289,9 @@ def test_no_lesson_depends_on_an_exercise(lesson):
             student |= {n.name for n in ast.parse(cell.source).body if isinstance(n, ast.FunctionDef)}
 
 
-def test_breakages_name_what_stands_in_the_lesson(lesson):
+def test_breakages_name_what_stands_in_the_lesson(notebook):
     """Each breakage replaces a fragment that stands once in its cell, and fails a claim that the lesson makes."""
-    book, said = runner.read(lesson), said_of(lesson)
+    book, said = runner.read(notebook), said_of(notebook)
     sources = {cell.id: cell.source for cell in runner.code_cells(book)}
     stated = [claim["name"] for claim in runner.claims_of(book)]
     for entry in said["breakage"]:
