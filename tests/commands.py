@@ -246,7 +246,8 @@ def figures(names: list[str]) -> int:
     """Write every stored picture to build/figures, to look at them."""
     for path in chosen(names):
         folder = runner.BUILD / "figures" / path.stem
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # pictures of cells that are no more
+        folder.mkdir(parents=True)
         for cell in runner.code_cells(runner.read(path)):
             for number, output in enumerate(cell.outputs):
                 if "image/png" in output.get("data", {}):
