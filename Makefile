@@ -9,11 +9,9 @@ TIMEOUT ?= 900
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
-RUN := $(BIN)/python -m tests.commands
-PYTEST := $(BIN)/python tests/offline.py $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
-	--nbval-cell-timeout=300 -p no:cacheprovider -n $(WORKERS) --dist loadscope --no-loadscope-reorder -q -rs
+WORKSHOP := $(BIN)/python -m utils.workshop
 
-quick test prove test-browser run bench sweep present grade: export OMP_NUM_THREADS = 1
+present grade: export OMP_NUM_THREADS = 1
 
 .PHONY: help lab test prove slides present class grade site new quick run bench figures test-browser clean
 
@@ -23,15 +21,11 @@ help:  ## list the commands
 lab: .venv/lab  ## open the course in JupyterLab
 	$(BIN)/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
-test: export COURSE_LEDGER = test
-
-test: .venv/test  ## prove it: every lane, with the network cut; of lessons proved before, two again
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check utils tests
-	$(PYTEST) tests notebooks
+test: .venv/test  ## prove it: every lane, with the network cut; of lessons proved before, two again (or NB=10_cnn, in full)
+	$(WORKSHOP) test $(NB) --workers $(WORKERS)
 
 prove: .venv/test  ## prove in full every lesson that changed (or NB=10_cnn), and write down that it is proved
-	COURSE_LEDGER=prove COURSE_LESSONS="$(NB)" $(PYTEST) tests
+	$(WORKSHOP) prove $(NB) --workers $(WORKERS)
 
 slides: .venv/teach  ## reveal.js decks of all lessons (or NB=10_cnn) into build/slides
 	$(BIN)/python -m utils.teach.slides build $(NB)
@@ -49,30 +43,29 @@ grade: .venv/teach  ## grade what was handed in under build/class/submitted
 site: .venv/teach  ## the course as static pages into build/site
 	$(BIN)/python -m utils.teach.site
 
-new: .venv/test  ## begin a lesson from the template: make new NB=22_transformers
+new: .venv/workshop  ## begin a lesson from the template: make new NB=22_transformers
 	@test -n "$(NB)" || { echo "Say how it is to be called, as in: make new NB=22_transformers"; exit 2; }
-	$(RUN) new $(NB)
+	$(WORKSHOP) new $(NB)
 
 quick: .venv/test  ## a writer's inner loop, as in NB=10_cnn: form, defaults, second seed, widgets, exercises, other knobs
 	@test -n "$(NB)" || { echo "Say which notebook, as in: make quick NB=10_cnn"; exit 2; }
-	$(BIN)/ruff check notebooks/$(NB).ipynb
-	$(PYTEST) tests/notebooks/test_form.py tests/notebooks/test_lessons.py notebooks/$(NB).ipynb -k $(NB)
+	$(WORKSHOP) quick $(NB) --workers $(WORKERS)
 
-run: .venv/test  ## execute the notebooks that changed, in place (or NB=10_cnn)
-	$(RUN) run $(NB)
+run: .venv/workshop  ## execute the notebooks that changed, in place (or NB=10_cnn)
+	$(WORKSHOP) run $(NB)
 
-bench: .venv/test  ## seconds, memory and redraw time of each notebook alone; the table goes into the README
-	$(RUN) bench $(NB)
+bench: .venv/workshop  ## seconds, memory and redraw time of each notebook alone; the table goes into the README
+	$(WORKSHOP) bench $(NB)
 
-sweep: .venv/test  ## every claim over 10 seeds; NB=, SEEDS=, SET="EPOCHS=1,2", WORKERS=, TIMEOUT=, SCHEDULER=tcp://...
-	$(BIN)/python -m tests.sweep run $(NB) --seeds $(SEEDS) --timeout $(TIMEOUT) $(foreach knob,$(SET),--set '$(knob)') \
+sweep: .venv/workshop  ## every claim over 10 seeds; NB=, SEEDS=, SET="EPOCHS=1,2", WORKERS=, TIMEOUT=, SCHEDULER=tcp://...
+	$(WORKSHOP) sweep run $(NB) --seeds $(SEEDS) --timeout $(TIMEOUT) $(foreach knob,$(SET),--set '$(knob)') \
 		$(if $(SCHEDULER),--scheduler $(SCHEDULER),--workers $(WORKERS))
 
-figures: .venv/test  ## write every stored picture to build/figures
-	$(RUN) figures $(NB)
+figures: .venv/workshop  ## write every stored picture to build/figures
+	$(WORKSHOP) figures $(NB)
 
 test-browser: .venv/test  ## every notebook, site page and slide in a real browser
-	COURSE_BROWSER=all $(PYTEST) tests/notebooks/test_browser.py tests/teach/test_slides.py tests/teach/test_site.py
+	$(WORKSHOP) browser $(NB) --workers $(WORKERS)
 
 clean:  ## remove what these commands made
 	rm -rf .venv build
@@ -95,6 +88,10 @@ clean:  ## remove what these commands made
 	$(PIP) --editable '.[teach]'
 	touch $@
 
-.venv/test: .venv/teach
-	$(PIP) --editable '.[teach,test]'
+.venv/workshop: .venv/lab
+	$(PIP) --editable '.[workshop]'
+	touch $@
+
+.venv/test: .venv/teach .venv/workshop
+	$(PIP) --editable '.[teach,workshop,test]'
 	touch $@

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests import runner
+from utils.workshop import lessons
 
 PLACES = (
     *("chromium", "chromium-browser", "google-chrome", "chrome"),
@@ -24,9 +24,9 @@ FLAGS = [
     "--disable-sync",
 ]
 ALL = os.environ.get("COURSE_BROWSER") == "all"  # `make test-browser`
-OPENED = runner.notebooks() if ALL or "COURSE_LEDGER" in os.environ else runner.notebooks()[:3]  # the ledger chooses
+OPENED = lessons.find() if ALL or "COURSE_LEDGER" in os.environ else lessons.find()[:3]  # the ledger chooses
 PATIENCE = 60_000  # milliseconds that a page has for what it has to show; a busy machine is many times slower
-SHOTS = runner.BUILD / "screenshots"
+SHOTS = lessons.BUILD / "screenshots"
 needed = pytest.mark.skipif(CHROMIUM is None and not ALL, reason="no chromium here; on Debian: apt install chromium")
 
 

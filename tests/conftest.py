@@ -10,7 +10,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests import ledger
 from tests.ledger import lane
-from tests.runner import KERNEL_ENVIRONMENT, ROOT, code_cells, notebooks, read
+from utils.workshop import lessons
+from utils.workshop.kernel import KERNEL_ENVIRONMENT
 
 os.environ.update(KERNEL_ENVIRONMENT)  # before anything imports torch; kernels inherit it
 os.environ.setdefault("COURSE_STRICT", "1")
@@ -22,7 +23,7 @@ def pytest_generate_tests(metafunc):
     """Give a test that asks for `notebook` (or `lesson`, a notebook of a topic) each one there is, found by glob."""
     for name in ("notebook", "lesson"):
         if name in metafunc.fixturenames:
-            found = [path for path in notebooks() if name == "notebook" or not path.name.startswith("00")]
+            found = [path for path in lessons.find() if name == "notebook" or not path.name.startswith("00")]
             metafunc.parametrize(name, found, ids=[path.stem for path in found], scope="module")
 
 
@@ -97,8 +98,8 @@ def reason(report) -> str:
     text = re.sub(r"\n\s*\.\.\.Full output truncated.*", "", text).strip()
     cell = re.search(r"(\w+)\.ipynb::Cell (\d+)", report.nodeid)
     if cell:
-        book = read(ROOT / report.nodeid.split("::")[0])
-        return f"{cell[1]}, cell {code_cells(book)[int(cell[2])].id}: {text.splitlines()[-1]}"
+        book = lessons.read(lessons.ROOT / report.nodeid.split("::")[0])
+        return f"{cell[1]}, cell {lessons.code_cells(book)[int(cell[2])].id}: {text.splitlines()[-1]}"
     crash = getattr(report.longrepr, "reprcrash", None)
     return " ".join((crash.message if crash else text.splitlines()[-1]).split())[:600]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import runner
+from utils.workshop import lessons
 
 KINDS = {  # what a lesson does when it is run, and how it is shown: the lanes of each
     "run": ("lessons", "teeth", "elsewhere", "full_size", "classroom"),
@@ -31,14 +31,14 @@ DRAWN = 2  # lessons of a commit whose rows are not believed
 BUDGET = 75 * 60  # seconds; what is not begun by then is called unproved
 ROOMS = {  # the files that the lanes of a proof read, beside the lesson's own
     "run": """
-        requirements.lock utils/*.py utils/teach/__init__.py utils/teach/classroom.py data/*
-        tests/conftest.py tests/runner.py tests/guard/*.py tests/teach/test_classroom.py
-        tests/notebooks/bite.py tests/notebooks/drive.py tests/notebooks/elsewhere.py tests/notebooks/test_lessons.py
+        requirements.lock utils/*.py utils/workshop/lessons.py utils/workshop/kernel.py utils/workshop/drive.py data/*
+        utils/teach/classroom.py tests/conftest.py tests/guard/*.py tests/teach/test_classroom.py
+        tests/notebooks/bite.py tests/notebooks/elsewhere.py tests/notebooks/test_lessons.py
         tests/notebooks/test_teeth.py tests/notebooks/test_elsewhere.py tests/notebooks/test_full_size.py
     """.split(),
     "page": """
-        requirements.lock utils/*.py utils/teach/* data/*
-        tests/conftest.py tests/runner.py tests/guard/*.py tests/chromium.py tests/notebooks/test_browser.py
+        requirements.lock utils/*.py utils/workshop/lessons.py utils/workshop/kernel.py utils/teach/* data/*
+        tests/conftest.py tests/guard/*.py tests/chromium.py tests/notebooks/test_browser.py
         tests/notebooks/test_lessons.py tests/teach/test_site.py tests/teach/test_slides.py tests/teach/*.js
     """.split(),
 }
@@ -65,20 +65,20 @@ def fingerprint(name, kind):
 
     A run depends on the code cells, with their ids, tags and metadata; a page on the whole file.
     """
-    book = runner.read(runner.NOTEBOOKS / f"{name}.ipynb")
-    cells = [(c.id, c.source, c.metadata) for c in runner.code_cells(book)] if kind == "run" else book.cells
+    book = lessons.read(lessons.NOTEBOOKS / f"{name}.ipynb")
+    cells = [(c.id, c.source, c.metadata) for c in lessons.code_cells(book)] if kind == "run" else book.cells
     parts = [name, kind, sys.platform, sys.version_info[:2], json.dumps(cells, sort_keys=True)]
     found = hashlib.sha256(repr(parts).encode())
     patterns = (*ROOMS[kind], f"tests/lessons/{name}/trials.toml", f"data/generated/{name[:2]}_*")
-    for path in sorted({path for pattern in patterns for path in runner.ROOT.glob(pattern) if path.is_file()}):
+    for path in sorted({path for pattern in patterns for path in lessons.ROOT.glob(pattern) if path.is_file()}):
         text = path.read_bytes().replace(b"\r\n", b"\n")  # as git may store it on Windows
-        found.update(f"{path.relative_to(runner.ROOT).as_posix()} {hashlib.sha256(text).hexdigest()}\n".encode())
+        found.update(f"{path.relative_to(lessons.ROOT).as_posix()} {hashlib.sha256(text).hexdigest()}\n".encode())
     return found.hexdigest()[:16]
 
 
 def place(name):
     """Return where the rows of a lesson are kept."""
-    return runner.room(Path(name)) / "proof.json"
+    return lessons.room(Path(name)) / "proof.json"
 
 
 def rows(name):
@@ -111,7 +111,7 @@ def drawn(names, commit):
 
 def commit():
     """Return the hash of the commit that is tested; outside of git, the day."""
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=runner.ROOT, capture_output=True, text=True)
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=lessons.ROOT, capture_output=True, text=True)
     return asked.stdout.strip() or datetime.date.today().isoformat()
 
 
@@ -120,7 +120,7 @@ class Ledger:
 
     def __init__(self, mode, names=None):
         self.mode, self.start = mode, time.monotonic()
-        self.names = names or [path.stem for path in runner.notebooks()]
+        self.names = names or [path.stem for path in lessons.find()]
         self.proofs = [(name, kind) for name in self.names for kind in KINDS]
         self.marks = {proof: fingerprint(*proof) for proof in self.proofs}
         self.valid = {proof for proof in self.proofs if proved(*proof)}

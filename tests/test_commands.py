@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests import commands, runner
+from utils.workshop import bench, kernel, lessons, new, run
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
@@ -23,23 +23,24 @@ def test_a_new_lesson_passes_every_lane_as_it_is(tmp_path):
     def run(*module):
         return subprocess.run([sys.executable, "-m", *module], cwd=tmp_path, capture_output=True, text=True)
 
-    shutil.copytree(runner.ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("[0-9][0-9]_*", ".*"))
+    for room in ("tests", "utils"):
+        shutil.copytree(lessons.ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("[0-9][0-9]_*", ".*"))
     for file in ("pyproject.toml", "README.md"):
-        shutil.copy(runner.ROOT / file, tmp_path)
+        shutil.copy(lessons.ROOT / file, tmp_path)
     (tmp_path / "notebooks").mkdir()
-    shown = run("tests.commands", "new", "77_two_towers")
+    shown = run("utils.workshop", "new", "77_two_towers")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.startswith("notebooks/77_two_towers.ipynb: a whole small lesson")
-    book, template = runner.read(tmp_path / "notebooks" / "77_two_towers.ipynb"), runner.read(commands.TEMPLATE)
+    book, template = lessons.read(tmp_path / "notebooks" / "77_two_towers.ipynb"), lessons.read(new.TEMPLATE)
     assert book.cells[0].source.startswith("# Two towers\n")
     assert book.cells[1:] == template.cells[1:], "only the title changes"
     rows = re.findall(r"^\| \[(\w+)\]\(notebooks/\1.ipynb\) \| .+", (tmp_path / "README.md").read_text(), re.M)
-    assert rows == sorted([path.stem for path in runner.notebooks()] + ["77_two_towers"]), "each lesson has its row"
+    assert rows == sorted([path.stem for path in lessons.find()] + ["77_two_towers"]), "each lesson has its row"
     lanes = [f"tests/notebooks/test_{lane}.py" for lane in ("form", "lessons", "teeth")]
     shown = run("pytest", "-p", "no:cacheprovider", "-q", *lanes, "-k", "77_two_towers")
     assert shown.returncode == 0, shown.stdout
     passed = int(re.search(r"(\d+) passed", shown.stdout)[1])
-    breakages = tomllib.loads(commands.TEMPLATE.with_name("trials.toml").read_text())["breakage"]
+    breakages = tomllib.loads(new.TEMPLATE.with_name("trials.toml").read_text())["breakage"]
     assert passed > 25 + len(breakages) and not re.search(r"skipped|failed|error", shown.stdout.splitlines()[-1])
 
 
@@ -49,23 +50,23 @@ def test_a_new_lesson_passes_every_lane_as_it_is(tmp_path):
 def test_a_bad_name_of_a_new_lesson_is_refused(names):
     said = f"to be called {' '.join(names) or 'nothing'!r}; accepted is one name such as 22_transformers"
     with pytest.raises(SystemExit, match=re.escape(said)):
-        commands.new(names)
+        new.new(names)
 
 
 def test_a_new_lesson_replaces_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "ROOT", tmp_path)
-    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(lessons, "ROOT", tmp_path)
+    monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path)
     (tmp_path / "77_two_towers.ipynb").write_text("mine")
     with pytest.raises(
         SystemExit, match="^77_two_towers.ipynb already there; nothing was written. Take another name.$"
     ):
-        commands.new(["77_two_towers"])
+        new.new(["77_two_towers"])
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.fixture
 def write(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path)
 
     def write(*sources: str) -> Path:
         cells = [nbformat.v4.new_code_cell("SEED = 0", id="knobs", metadata={"tags": ["parameters"]})]
@@ -79,30 +80,30 @@ def write(tmp_path, monkeypatch):
 
 def test_run_stores_a_clean_run(write):
     path = write("import ipywidgets\nprint(SEED)", "ipywidgets.IntSlider()")
-    assert commands.run_one(path) is None
-    book = runner.read(path)
+    assert run.run_one(path) is None
+    book = lessons.read(path)
     assert [cell.execution_count for cell in book.cells] == [1, 2, 3]
-    assert runner.text_of(book.cells[1]) == "0\n"
+    assert lessons.text_of(book.cells[1]) == "0\n"
     assert book.cells[2].outputs == [], "a widget view without its kernel shows nothing"
-    assert book.metadata.course.code == runner.digest(book)
+    assert book.metadata.course.code == lessons.digest(book)
     assert "widgets" not in book.metadata and "execution" not in book.cells[1].metadata
 
 
 def test_run_keeps_what_the_writer_set_on_a_cell(write):
     path = write("print(SEED)")
-    book = runner.read(path)
+    book = lessons.read(path)
     set_here = {"course": {"notes": "Misconception: a.\nAsk: b?"}, "slideshow": {"slide_type": "slide"}, "tags": ["x"]}
     book.cells[1].metadata = nbformat.from_dict(set_here)
     nbformat.write(book, path)
-    assert commands.run_one(path) is None
-    assert runner.read(path).cells[1].metadata == set_here
+    assert run.run_one(path) is None
+    assert lessons.read(path).cells[1].metadata == set_here
 
 
 def test_run_does_not_replace_what_was_changed_meanwhile(write):
     """The notebook edits itself while it runs, as a writer in JupyterLab might."""
     path = write("from pathlib import Path\nwith Path('98_planted.ipynb').open('a') as book:\n    _ = book.write(' ')")
     before = path.read_bytes()
-    assert commands.run_one(path) == (
+    assert run.run_one(path) == (
         "98_planted: it ran, but the file was changed meanwhile; what stands there now was not replaced"
     )
     assert path.read_bytes() == before + b" "
@@ -110,9 +111,9 @@ def test_run_does_not_replace_what_was_changed_meanwhile(write):
 
 def test_run_takes_only_what_changed(write, capsys):
     path = write("print(SEED)")
-    assert commands.run([]) == 0
+    assert run.run([]) == 0
     first = path.read_bytes()
-    assert commands.run([]) == 0
+    assert run.run([]) == 0
     assert "stored outputs are those of its code" in capsys.readouterr().out
     assert path.read_bytes() == first
 
@@ -122,15 +123,15 @@ def test_run_takes_only_what_changed(write, capsys):
     [
         ("1 / 0", "98_planted, cell cell-1: ZeroDivisionError: division by zero"),
         ("import sys; print('noise', file=sys.stderr)", "98_planted, cell cell-1 wrote to stderr: noise"),
-        ("import sys; sys.exit(0)", "98_planted, cell cell-1: SystemExit: 0"),
-        ("import os; os._exit(1)", "98_planted: DeadKernelError"),
+        ("import sys; sys.exit(0)", "98_planted, cell cell-1: SystemExit: 1 cells after it were never run"),
+        ("import os; os._exit(1)", "98_planted, cell cell-1: DeadKernelError"),
     ],
     ids=["error", "stderr", "exit", "death"],
 )
 def test_a_failing_notebook_is_left_as_it_was(write, source, said):
     path = write("print('fine')", source, "print('after')")
     before = path.read_bytes()
-    assert commands.run_one(path).startswith(said)
+    assert run.run_one(path).startswith(said)
     assert path.read_bytes() == before
 
 
@@ -142,7 +143,7 @@ def test_a_full_disk_leaves_the_notebook_as_it_was(write, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    assert commands.run_one(path) == (
+    assert run.run_one(path) == (
         "98_planted: it ran, but could not be written (No space left on device); the notebook is as it was"
     )
     assert path.read_bytes() == before
@@ -151,18 +152,18 @@ def test_a_full_disk_leaves_the_notebook_as_it_was(write, monkeypatch):
 
 def test_an_unknown_notebook_gets_the_list(write):
     write()
-    with pytest.raises(SystemExit, match="There is no notebook 99_nothing; there are 98_planted."):
-        commands.chosen(["99_nothing"])
+    with pytest.raises(SystemExit, match="There is no lesson 99_nothing; there are 98_planted."):
+        lessons.find(["99_nothing"])
 
 
 def test_bench_measures_a_notebook(write, tmp_path, monkeypatch):
-    monkeypatch.setattr(commands, "DRIVE", tmp_path / "drive.py")
-    commands.DRIVE.write_text("print([])")
-    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    monkeypatch.setattr(kernel, "DRIVE", tmp_path / "drive.py")
+    kernel.DRIVE.write_text("print([])")
+    monkeypatch.setattr(lessons, "ROOT", tmp_path)
     path = write("print('fine')")
-    runner.room(path).mkdir(parents=True)
-    (runner.room(path) / "trials.toml").write_text("[bench]\n'the seed again' = 'print(SEED + 2)'")
-    row, compared = commands.bench_one(path)
+    lessons.room(path).mkdir(parents=True)
+    (lessons.room(path) / "trials.toml").write_text("[bench]\n'the seed again' = 'print(SEED + 2)'")
+    row, compared = bench.bench_one(path)
     assert compared == ["- 98_planted, the seed again: 2"]
     name, seconds, memory, redraw, size, claims = row
     assert (name, seconds, redraw, claims) == ("98_planted", "0 s", "-", "0")
@@ -171,18 +172,18 @@ def test_bench_measures_a_notebook(write, tmp_path, monkeypatch):
 
 
 def test_the_cost_of_an_import_is_measured():
-    assert 0 < commands.import_seconds("measure") < 60
+    assert 0 < bench.import_seconds("measure") < 60
 
 
 def test_the_table_goes_between_its_marks():
     empty = "a\n<!-- bench -->\n<!-- /bench -->\nb\n"
-    once = commands.with_table(empty, "bench", "| 1 |")
+    once = bench.with_table(empty, "bench", "| 1 |")
     assert once == "a\n<!-- bench -->\n| 1 |\n<!-- /bench -->\nb\n"
-    assert commands.with_table(once, "bench", "| 2 |") == once.replace("1", "2")
+    assert bench.with_table(once, "bench", "| 2 |") == once.replace("1", "2")
     with pytest.raises(SystemExit, match="There is no place for the table"):
-        commands.with_table("a\nb\n", "bench", "| 1 |")
+        bench.with_table("a\nb\n", "bench", "| 1 |")
 
 
 def test_the_readme_shows_a_row_for_every_notebook():
-    readme = (runner.ROOT / "README.md").read_text(encoding="utf-8")
-    assert [path.stem for path in runner.notebooks() if f"| {path.stem} |" not in readme] == []
+    readme = (lessons.ROOT / "README.md").read_text(encoding="utf-8")
+    assert [path.stem for path in lessons.find() if f"| {path.stem} |" not in readme] == []

@@ -10,18 +10,20 @@ import sys
 import nbformat
 import pytest
 
-from tests import ledger, runner
+from tests import ledger
+from utils.workshop import lessons
 
 NAMES = ["10_planted", "20_planted", "30_planted"]
 CONFTEST = f"""
 import os, sys
 from pathlib import Path
 
-sys.path.append({str(runner.ROOT)!r})
-from tests import ledger, runner
+sys.path.append({str(lessons.ROOT)!r})
+from tests import ledger
+from utils.workshop import lessons
 
-runner.ROOT = Path(__file__).parent
-runner.NOTEBOOKS = runner.ROOT / "notebooks"
+lessons.ROOT = Path(__file__).parent
+lessons.NOTEBOOKS = lessons.ROOT / "notebooks"
 ledger.BUDGET = int(os.environ.get("BUDGET", ledger.BUDGET))
 
 def pytest_configure(config):
@@ -56,8 +58,8 @@ def tree(tmp_path, monkeypatch):
     }.items():
         (tmp_path / room).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / room).write_text(text)
-    monkeypatch.setattr(runner, "ROOT", tmp_path)
-    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(lessons, "ROOT", tmp_path)
+    monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path / "notebooks")
     return tmp_path
 
 
@@ -79,8 +81,8 @@ def ran(tree):
 
 def edit(name, **changes):
     """Change the first cell of a planted lesson."""
-    path = runner.NOTEBOOKS / f"{name}.ipynb"
-    book = runner.read(path)
+    path = lessons.NOTEBOOKS / f"{name}.ipynb"
+    book = lessons.read(path)
     for key, value in changes.items():
         setattr(book.cells[0], key, value)
     nbformat.write(book, path)
@@ -104,7 +106,7 @@ def test_only_what_changed_is_proved_again(ran):
     ran("prove")
     edit("20_planted", source="x = 2")
     assert ran("prove")[:2] == (2, 0)
-    path = runner.NOTEBOOKS / "30_planted.ipynb"
+    path = lessons.NOTEBOOKS / "30_planted.ipynb"
     path.write_text(path.read_text().replace("A word.", "Another word."))
     passed, _, text = ran("prove")
     assert passed == 1 and "test_slides.py::test_planted[30_planted]" in text
@@ -184,7 +186,7 @@ def test_the_python_and_the_system_are_in_the_fingerprint(tree, monkeypatch):
 
 def test_stored_outputs_and_prose_leave_a_run_as_it_is(tree):
     before = ledger.fingerprint("10_planted", "run"), ledger.fingerprint("10_planted", "page")
-    path = runner.NOTEBOOKS / "10_planted.ipynb"
+    path = lessons.NOTEBOOKS / "10_planted.ipynb"
     book = json.loads(path.read_text())
     book["cells"][0].update(execution_count=7, outputs=[nbformat.v4.new_output("stream", text="said")])
     book["cells"][1]["source"] = "Another word."

@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 
-from tests import runner
+from utils.workshop import lessons
 
 CUT = os.environ.get("COURSE_OFFLINE")
 NOWHERE = ("192.0.2.1", 80)  # an address reserved for documentation: nothing is there
@@ -38,8 +38,8 @@ def test_a_kernel_is_cut(tmp_path):
     cells = [nbformat.v4.new_code_cell("SEED = 0", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(KNOCK)]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "knock.ipynb")
-    run = runner.execute(tmp_path / "knock.ipynb")
-    assert runner.text_of(run.notebook.cells[-1]) == "cut\n"
+    run = kernel.execute(tmp_path / "knock.ipynb")
+    assert lessons.text_of(run.notebook.cells[-1]) == "cut\n"
 
 
 def test_loopback_still_works():
@@ -49,7 +49,7 @@ def test_loopback_still_works():
 
 def test_the_guard_refuses_where_no_namespace_is_allowed():
     """The fall-back for systems without namespaces, tried on its own."""
-    environment = {**os.environ, "PYTHONPATH": str(runner.ROOT / "tests" / "guard"), "COURSE_OFFLINE": "guard"}
+    environment = {**os.environ, "PYTHONPATH": str(lessons.ROOT / "tests" / "guard"), "COURSE_OFFLINE": "guard"}
     answer = subprocess.run([sys.executable, "-c", KNOCK], env=environment, capture_output=True, text=True, check=True)
     assert answer.stdout == "cut\n"
     ask = "import socket; socket.getaddrinfo('example.org', 80)"

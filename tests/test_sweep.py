@@ -12,7 +12,7 @@ import psutil
 import pytest
 from distributed import Client, LocalCluster
 
-from tests import runner, sweep
+from utils.workshop import kernel, lessons, sweep
 
 STUB = """
     import json, os, pathlib, sys, time
@@ -192,11 +192,11 @@ def test_killing_a_worker_loses_no_result_and_repeats_no_finished_run(client, st
 
 def test_a_real_notebook_claims_in_a_sweep_what_it_claims_alone(client, tmp_path):
     file = tmp_path / "claims.csv"
-    (path,) = [path for path in runner.notebooks() if path.stem == "00_start_here"]
+    (path,) = [path for path in lessons.find() if path.stem == "00_start_here"]
     (run,) = sweep.plan([path], {}, [1])
     list(sweep.sweep([run], file, client))
     rows = sweep.finished(file)[run["run"]]
-    alone = runner.execute(path, {"SEED": 1}, strict=False).claims
+    alone = kernel.execute(path, {"SEED": 1}, strict=False).claims
     assert [(row["claim"], row["value"]) for row in rows] == [(c["name"], str(c["value"])) for c in alone]
     assert all(
         float(row["seconds"]) > 0 and float(row["peak_gib"]) > 0.1 and "torch" in row["versions"] for row in rows
@@ -225,7 +225,7 @@ run = subprocess.Popen({sweep.ONE!r} + [str(os.getpid())], stdin=subprocess.PIPE
 print(run.pid, flush=True)
 time.sleep(60)
 """
-    worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=runner.ROOT)
+    worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=lessons.ROOT)
     child = int(worker.stdout.readline())
     process = psutil.Process(child)
     while not any(thread for thread in process.threads()[1:]):  # it watches once it has imported what it needs
@@ -236,7 +236,7 @@ time.sleep(60)
 
 
 def test_a_grid_is_every_combination_and_its_runs_have_names_of_their_own(monkeypatch):
-    paths = [path for path in runner.notebooks() if path.stem == "40_value_iteration"]
+    paths = [path for path in lessons.find() if path.stem == "40_value_iteration"]
     runs = sweep.plan(paths, {"EPISODES": [1, 2], "LAKE_SIZE": [16]}, [0, 1, 2])
     assert len({run["run"] for run in runs}) == len(runs) == 6
     assert {(run["knobs"]["EPISODES"], run["knobs"]["LAKE_SIZE"], run["knobs"]["SEED"]) for run in runs} == {
@@ -248,7 +248,7 @@ def test_a_grid_is_every_combination_and_its_runs_have_names_of_their_own(monkey
         sweep.plan(paths, {"SEED": [1]}, [0])
     with pytest.raises(ValueError, match="40_value_iteration has no knob EPOCHS; its knobs are .*EPISODES"):
         sweep.plan(paths, {"EPOCHS": [1]}, [0])
-    monkeypatch.setattr(runner, "digest", lambda notebook: "edited")
+    monkeypatch.setattr(lessons, "digest", lambda notebook: "edited")
     again = sweep.plan(paths, {"EPISODES": [1, 2], "LAKE_SIZE": [16]}, [0, 1, 2])
     assert not {run["run"] for run in runs} & {run["run"] for run in again}, "an edited lesson is another run"
 
@@ -291,15 +291,15 @@ def test_each_setting_of_the_knobs_stands_alone(client, stub, tmp_path):
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
 def test_a_sweep_of_no_seeds_is_refused(text):
-    command = [sys.executable, "-m", "tests.sweep", "run", "00_start_here", "--seeds", text]
-    shown = subprocess.run(command, cwd=runner.ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-m", "utils.workshop", "sweep", "run", "00_start_here", "--seeds", text]
+    shown = subprocess.run(command, cwd=lessons.ROOT, capture_output=True, text=True)
     assert shown.returncode == 2
     assert f"{text!r} is not accepted; accepted are whole numbers from 1." in shown.stderr
 
 
 def test_margins_want_every_run(tmp_path):
-    command = [sys.executable, "-m", "tests.sweep", "margins", "--name", "of nobody"]
-    shown = subprocess.run(command, cwd=runner.ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-m", "utils.workshop", "sweep", "margins", "--name", "of nobody"]
+    shown = subprocess.run(command, cwd=lessons.ROOT, capture_output=True, text=True)
     assert shown.returncode == 1 and "lacks" in shown.stderr and "Traceback" not in shown.stderr
 
 
@@ -310,7 +310,7 @@ def test_a_line_a_lesson_names_the_narrowest():
 
 
 def test_margins_are_kept_in_the_lesson_s_folder_with_the_code(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    monkeypatch.setattr(lessons, "ROOT", tmp_path)
     row = {"claim": "a", "runs": 10, "held": 10, "deviations": "9.0", "margin": "1", "seed": "0", "value": "2"}
     table = [{"notebook": name, "knobs": "", **row, "bound": "> 1"} for name in ("10_cnn", "10_cnn", "50_pca_tsne")]
     sweep.write_margins(table, {"10_cnn": "of ten", "50_pca_tsne": "of fifty"})
@@ -319,15 +319,15 @@ def test_margins_are_kept_in_the_lesson_s_folder_with_the_code(tmp_path, monkeyp
     assert len(kept["10_cnn"]) == 3
 
 
-@pytest.mark.parametrize("path", runner.notebooks(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", lessons.find(), ids=lambda path: path.stem)
 def test_kept_margins_are_of_this_code_and_every_claim_held(path):
-    file = runner.room(path) / "margins.csv"
+    file = lessons.room(path) / "margins.csv"
     if not file.exists():
         pytest.skip(f"{path.stem} has changed since its last ten seeds")
     with file.open(encoding="utf-8", newline="") as kept:
         table = list(csv.DictReader(kept))
-    book = runner.read(path)
-    assert {row["code"] for row in table} == {runner.digest(book)}, "of older code; sweep again, or take the file away"
-    assert {row["claim"] for row in table} <= {claim["name"] for claim in runner.claims_of(book)}
+    book = lessons.read(path)
+    assert {row["code"] for row in table} == {lessons.digest(book)}, "of older code; sweep again, or take the file away"
+    assert {row["claim"] for row in table} <= {claim["name"] for claim in lessons.claims_of(book)}
     assert min(int(row["runs"]) for row in table) >= 10
     assert {row["claim"] for row in table if int(row["held"]) < int(row["runs"])} == set()

@@ -14,9 +14,8 @@ import sys
 import types
 from pathlib import Path
 
-from tests import runner
-from tests.notebooks.test_lessons import said_of
 from utils import check
+from utils.workshop import lessons
 
 FORKS = sys.platform == "linux"
 
@@ -93,16 +92,16 @@ def bite(cells, breakages, forks=FORKS):
 
 def told_cells(path):
     """Return the code of a lesson without its exercises, as (id, source)."""
-    cells = runner.code_cells(runner.read(path))
-    return [(cell.id, cell.source) for cell in cells if not runner.tags(cell) & runner.EXERCISE_TAGS]
+    cells = lessons.code_cells(lessons.read(path))
+    return [(cell.id, cell.source) for cell in cells if not lessons.tags(cell) & lessons.EXERCISE_TAGS]
 
 
 def main(name):
     """Print, as JSON, what stopped each breakage of a lesson, and last what stopped the lesson as it stands."""
-    path = runner.NOTEBOOKS / f"{name}.ipynb"
+    path = lessons.NOTEBOOKS / f"{name}.ipynb"
     out, sys.stdout = sys.stdout, io.StringIO()
-    os.chdir(runner.NOTEBOOKS)
-    print(json.dumps(bite(told_cells(path), said_of(path)["breakage"])), file=out)
+    os.chdir(lessons.NOTEBOOKS)
+    print(json.dumps(bite(told_cells(path), lessons.trials(path)["breakage"])), file=out)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ import nbformat
 import pytest
 from playwright.sync_api import TimeoutError, expect
 
-from tests import chromium, runner
-from tests.notebooks.test_lessons import exercises, said_of, student_function
+from tests import chromium
+from utils.workshop import lessons
 
 RUN_TIMEOUT = 300_000  # milliseconds
 GOAL = 100  # milliseconds from a key press to the changed picture; reported, since a busy machine is slower
@@ -33,7 +33,7 @@ pytestmark = chromium.needed
 def as_committed(folder):
     """Put the notebooks as they are committed into a folder, over what stands there."""
     ignored = shutil.ignore_patterns(".*")
-    shutil.copytree(runner.NOTEBOOKS, folder / "notebooks", ignore=ignored, dirs_exist_ok=True)
+    shutil.copytree(lessons.NOTEBOOKS, folder / "notebooks", ignore=ignored, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def run_all(page, folder, name):
     assert not page.locator(".jp-Dialog").count(), page.locator(".jp-Dialog").inner_text()
     with page.expect_response(lambda answer: answer.request.method == "PUT" and "/api/contents/" in answer.url):
         page.keyboard.press("Control+s")
-    return runner.read(folder / "notebooks" / f"{name}.ipynb")
+    return lessons.read(folder / "notebooks" / f"{name}.ipynb")
 
 
 def ours(complaints):
@@ -271,7 +271,7 @@ class Explorer:
 
 def explorers_of(page, book, name):
     """Find the explorers of a notebook that was run: each with its cell's id and its alternative text."""
-    cells = [cell for cell in runner.code_cells(book) if "widgets.explore(" in cell.source]
+    cells = [cell for cell in lessons.code_cells(book) if "widgets.explore(" in cell.source]
     boxes = page.locator(".jp-OutputArea-output:has(img.widget-image)")
     expect(boxes).to_have_count(len(cells))
     for cell, box in zip(cells, boxes.all(), strict=True):
@@ -287,7 +287,7 @@ LAYERS = """() => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].ma
 
 def same_layer(page, book, name):
     """What is folded in the file is folded on the page, evidence shows one line, and a prediction takes one pick."""
-    cells = runner.code_cells(book)
+    cells = lessons.code_cells(book)
     hidden = [cell.metadata.get("jupyter", {}) for cell in cells]
     wanted = [[bool(cell.get("source_hidden")), bool(cell.get("outputs_hidden"))] for cell in hidden]
     assert page.evaluate(LAYERS) == wanted
@@ -342,7 +342,7 @@ def as_a_student(solution, name):
 
 def answer_an_exercise(page, book, name, wrong):
     """Answer the first exercise wrongly, then rightly."""
-    exercise, check, solution = next(exercises(book))
+    exercise, check, solution = next(lessons.exercises(book))
     stub, shown = at(page, book, exercise), at(page, book, check)
     where = f"{name}, exercise {exercise.id}"
     said = line_of(shown)
@@ -351,7 +351,7 @@ def answer_an_exercise(page, book, name, wrong):
         page, stub, shown, next(entry["answer"].strip() for entry in wrong if entry["exercise"] == exercise.id)
     )
     assert re.match("◐ .+: not yet", said), f"{where}, a wrong answer: {said}"
-    said = answer(page, stub, shown, as_a_student(solution, student_function(exercise)))
+    said = answer(page, stub, shown, as_a_student(solution, lessons.student_function(exercise)))
     assert re.fullmatch(r"● .+: right \(\d+ cases?\)", said), f"{where}, the solution: {said}"
     shown.scroll_into_view_if_needed()
     photograph(page, f"{name}-answered")
@@ -376,7 +376,7 @@ def test_runs_whole_answers_the_keyboard_and_an_exercise(path, lab, page, record
     as_committed(folder)
     open_notebook(page, address, name)
     book = run_all(page, folder, name)
-    code = runner.code_cells(book)
+    code = lessons.code_cells(book)
     assert not [f"{cell.id}: {o.evalue}" for cell in code for o in cell.outputs if o.output_type == "error"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     same_layer(page, book, name)
@@ -384,7 +384,7 @@ def test_runs_whole_answers_the_keyboard_and_an_exercise(path, lab, page, record
     for identifier, explorer in explorers_of(page, book, name):
         explorer.move_all()
         milliseconds |= {f"{identifier}/{control}": taken for control, taken in explorer.milliseconds.items()}
-    answer_an_exercise(page, book, name, said_of(path)["wrong"])
+    answer_an_exercise(page, book, name, lessons.trials(path)["wrong"])
     record_property("figure", f"{name}: {in_words(milliseconds)}")
     record_property("milliseconds", [ms for control in milliseconds.values() for ms in control])
     assert not ours(page.complaints), f"{name}: the browser's console shows errors"

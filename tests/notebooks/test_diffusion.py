@@ -6,18 +6,18 @@ import types
 import pytest
 import torch
 
-from tests import runner
+from utils.workshop import lessons
 
 KEPT = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
-LESSON = runner.NOTEBOOKS / "32_diffusion.ipynb"
+LESSON = lessons.NOTEBOOKS / "32_diffusion.ipynb"
 
 
 def definitions(T, kind):
     """Run the notebook's imports, functions and classes, and nothing else; then set T and the schedule."""
     module = types.ModuleType("lesson")
     module.WIDTH, module.K = 24, 12  # the defaults of arguments
-    for cell in runner.code_cells(runner.read(LESSON)):
-        if runner.tags(cell) & runner.EXERCISE_TAGS:
+    for cell in lessons.code_cells(lessons.read(LESSON)):
+        if lessons.tags(cell) & lessons.EXERCISE_TAGS:
             continue
         kept = [node for node in ast.parse(cell.source).body if isinstance(node, KEPT)]
         exec(compile(ast.Module(kept, []), cell.id, "exec"), module.__dict__)

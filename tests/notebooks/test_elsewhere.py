@@ -9,15 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests import runner
 from tests.notebooks import elsewhere
 from tests.notebooks.test_full_size import STAND_IN, WAKES
-from tests.notebooks.test_lessons import said_of
+from utils.workshop import kernel, lessons
 
 BEGIN = f"""
 import sys
 
-sys.path.append({str(runner.ROOT)!r})  # a kernel knows only what is installed
+sys.path.append({str(lessons.ROOT)!r})  # a kernel knows only what is installed
 from tests.notebooks import elsewhere
 
 elsewhere.begin()
@@ -68,7 +67,7 @@ assert large_named == neighbour_accuracy(large_map, large.train_y[:5000])""",
 assert 12 < fewer < 13 and sum(weights != 0) < len(weights) / 12
 assert whole[-1] != pruned[-1] and len(unseen[0]) == 899""",
 }
-LESSONS = [path for path in runner.notebooks() if {"DEVICE", *WAKES} & set(runner.knobs(path))]
+LESSONS = [path for path in lessons.find() if {"DEVICE", *WAKES} & set(kernel.knobs(path))]
 
 
 @pytest.fixture
@@ -186,28 +185,28 @@ def test_what_it_changes_in_torch_is_put_back():
 
 def executed(path, old="", new=""):
     """Execute a lesson with small knobs on the pretend device; `old` becomes `new` in the one cell that has it."""
-    book = runner.read(path)
-    cells = runner.code_cells(book)
+    book = lessons.read(path)
+    cells = lessons.code_cells(book)
     if old:
         (cell,) = [cell for cell in cells if old in cell.source]
         cell.source = cell.source.replace(old, new)
-    knobs = said_of(path)["knobs"]["small"]
+    knobs = lessons.trials(path)["knobs"]["small"]
     cells[0].source += BEGIN
-    wakes = {knob: value for knob, value in WAKES.items() if knob in runner.knobs(path)}
+    wakes = {knob: value for knob, value in WAKES.items() if knob in kernel.knobs(path)}
     if wakes:
         cells[0].source += STAND_IN
     probes = {"counted": "print(elsewhere.counted)", "numbers": AT_FULL_SIZE.get(path.stem, "pass")}
-    return runner.execute(path, knobs | wakes, strict=False, source=book, probes=probes)
+    return kernel.execute(path, knobs | wakes, strict=False, source=book, probes=probes)
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_the_lesson_follows_the_device(path):
     run = executed(path)
-    assert run.error is None, runner.failure(path, run.error)
-    if "DEVICE" in runner.knobs(path):
-        assert int(runner.text_of(run.cell("counted"))) > 1000
+    assert run.error is None, kernel.failure(path, run.error)
+    if "DEVICE" in kernel.knobs(path):
+        assert int(lessons.text_of(run.cell("counted"))) > 1000
     at_full_size = [claim["name"] for claim in run.claims if claim["name"].startswith(tuple(WAKES.values()))]
-    assert bool(at_full_size) == bool(set(WAKES) & set(runner.knobs(path))), "the part At full size makes no claim"
+    assert bool(at_full_size) == bool(set(WAKES) & set(kernel.knobs(path))), "the part At full size makes no claim"
     assert (path.stem in AT_FULL_SIZE) == bool(at_full_size)
     if at_full_size:
         assert len(at_full_size) == run.cell("full-size-run").source.count("check.claim(")

@@ -11,9 +11,8 @@ import nbformat
 import pytest
 from PIL import Image
 
-from tests import runner
-from tests.notebooks.test_lessons import said_of
 from utils.check import finding_name
+from utils.workshop import kernel, lessons
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MEGABYTE = 1_000_000
@@ -21,12 +20,12 @@ MEGABYTE = 1_000_000
 
 @pytest.fixture(scope="module")
 def book(notebook):
-    return runner.read(notebook)
+    return lessons.read(notebook)
 
 
 @pytest.fixture(scope="module")
 def code(book):
-    return runner.code_cells(book)
+    return lessons.code_cells(book)
 
 
 def prose_of(book):
@@ -38,7 +37,7 @@ def lines(cell):
 
 
 def tagged(book, tag):
-    return [cell for cell in book.cells if tag in runner.tags(cell)]
+    return [cell for cell in book.cells if tag in lessons.tags(cell)]
 
 
 def calls(cells, room, name):
@@ -97,7 +96,7 @@ def open_lengths(cells):
 @pytest.fixture(scope="module")
 def layered(lesson):
     """A lesson in two layers."""
-    book = runner.read(lesson)
+    book = lessons.read(lesson)
     if not tagged(book, "evidence"):
         pytest.skip("not in two layers yet")
     return book
@@ -121,7 +120,7 @@ def test_cell_ids_have_meaning(book):
 
 def test_outputs_are_of_one_clean_run(book, code):
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), "execution counts are not 1..N"
-    assert book.metadata.get("course", {}).get("code") == runner.digest(book), (
+    assert book.metadata.get("course", {}).get("code") == lessons.digest(book), (
         "the stored outputs are of other code; run `make run`"
     )
 
@@ -190,7 +189,7 @@ def test_one_cell_of_knobs(book, notebook):
         assert isinstance(statement, ast.Assign), "the knobs are plain constants"
         ast.literal_eval(statement.value)
         assert statement.targets[0].id.isupper()
-    assert "SEED" in runner.knobs(notebook)
+    assert "SEED" in kernel.knobs(notebook)
     bare = [line for line in lines(cells[0]) if "=" in line and "#" not in line]
     assert not bare, f"each knob has a comment that says what turning it does: {bare}"
 
@@ -200,7 +199,7 @@ def test_code_never_runs_on_without_prose(book):
     for cell in book.cells:
         if cell.cell_type == "markdown":
             run = 0
-        elif not runner.tags(cell) & runner.EXERCISE_TAGS and not hides(cell):
+        elif not lessons.tags(cell) & lessons.EXERCISE_TAGS and not hides(cell):
             run += 1  # an exercise, its check and its folded solution read as one; what is folded is not read
         assert run <= 3, f"cell {cell.id} is the fourth open code cell in a row"
 
@@ -232,7 +231,7 @@ def test_a_slide_keeps_what_it_asks_to_predict(book):
 
 def test_a_lesson_has_speaker_notes(lesson):
     """A note belongs to the slide that its cell begins: what is wrongly believed there, and what to ask."""
-    cells = [cell for cell in runner.read(lesson).cells if "notes" in cell.metadata.get("course", {})]
+    cells = [cell for cell in lessons.read(lesson).cells if "notes" in cell.metadata.get("course", {})]
     assert len(cells) >= 8, f"{len(cells)} cells have notes for the speaker (metadata course.notes); wanted are 8"
     for cell in cells:
         notes = cell.metadata.course.notes
@@ -244,14 +243,14 @@ def test_a_lesson_has_speaker_notes(lesson):
 
 
 def test_a_lesson_has_claims_explorer_exercises_and_pins(lesson):
-    book = runner.read(lesson)
-    code = runner.code_cells(book)
-    ordered = [tag for cell in code for tag in ("exercise", "check", "solution") if tag in runner.tags(cell)]
+    book = lessons.read(lesson)
+    code = lessons.code_cells(book)
+    ordered = [tag for cell in code for tag in ("exercise", "check", "solution") if tag in lessons.tags(cell)]
     assert ordered == ["exercise", "check", "solution"] * (len(ordered) // 3)
     assert 3 <= len(ordered) // 3 <= 4
     hidden = [cell.metadata.get("jupyter", {}).get("source_hidden") for cell in tagged(book, "solution")]
     assert all(hidden), "solutions are folded"
-    assert tagged(book, runner.PINNED)
+    assert tagged(book, lessons.PINNED)
     assert len(claims_in(code)) >= 6
     assert calls(code, "widgets", "explore")
 
@@ -260,40 +259,40 @@ def test_every_claim_in_the_code_was_made(book, code):
     """A claim in a function that nobody calls, or behind an `if`, proves nothing. At full size has its own lane."""
     code = [cell for cell in code if cell.id != "full-size-run"]
     written = set(claims_in(code)) - {None}
-    assert written <= {claim["name"] for claim in runner.claims_of(book)}
+    assert written <= {claim["name"] for claim in lessons.claims_of(book)}
 
 
 def test_no_cell_escapes_the_lanes(book, code):
     """nbval obeys marks that let a cell raise or be skipped, and a pin without an output compares nothing."""
-    known = {"parameters", runner.PINNED, *runner.EXERCISE_TAGS, *runner.LAYER_TAGS}
-    assert not [cell.id for cell in book.cells if runner.tags(cell) - known], f"the tags in use are {sorted(known)}"
+    known = {"parameters", lessons.PINNED, *lessons.EXERCISE_TAGS, *lessons.LAYER_TAGS}
+    assert not [cell.id for cell in book.cells if lessons.tags(cell) - known], f"the tags in use are {sorted(known)}"
     assert not [cell.id for cell in code if "NBVAL_" in cell.source]
-    assert not [cell.id for cell in tagged(book, runner.PINNED) if not cell.outputs]
+    assert not [cell.id for cell in tagged(book, lessons.PINNED) if not cell.outputs]
     assert not [cell.id for cell in code if "ipywidgets" in cell.source], "only explorers of utils.widgets are driven"
 
 
 def test_claims_have_names_of_their_own(book):
-    names = [claim["name"] for claim in runner.claims_of(book)]
+    names = [claim["name"] for claim in lessons.claims_of(book)]
     assert len(names) == len(set(names)), "a claim's name stands once in a notebook"
-    assert all(claim["holds"] for claim in runner.claims_of(book))
+    assert all(claim["holds"] for claim in lessons.claims_of(book))
 
 
 def test_no_lesson_depends_on_an_exercise(lesson):
-    book = runner.read(lesson)
+    book = lessons.read(lesson)
     student = set()
-    for cell in runner.code_cells(book):
+    for cell in lessons.code_cells(book):
         names = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
-        if not runner.tags(cell) & runner.EXERCISE_TAGS:
+        if not lessons.tags(cell) & lessons.EXERCISE_TAGS:
             assert not names & student, f"cell {cell.id} uses {names & student}, which a student writes"
-        if "exercise" in runner.tags(cell):
+        if "exercise" in lessons.tags(cell):
             student |= {n.name for n in ast.parse(cell.source).body if isinstance(n, ast.FunctionDef)}
 
 
 def test_breakages_name_what_stands_in_the_lesson(notebook):
     """Each breakage replaces a fragment that stands once in its cell, and fails a claim that the lesson makes."""
-    book, said = runner.read(notebook), said_of(notebook)
-    sources = {cell.id: cell.source for cell in runner.code_cells(book)}
-    stated = [claim["name"] for claim in runner.claims_of(book)]
+    book, said = lessons.read(notebook), lessons.trials(notebook)
+    sources = {cell.id: cell.source for cell in lessons.code_cells(book)}
+    stated = [claim["name"] for claim in lessons.claims_of(book)]
     for entry in said["breakage"]:
         name = entry["name"]
         assert sources.get(entry["cell"], "").count(entry["old"]) == 1, f"{name}: {entry['old']!r} in {entry['cell']}"
@@ -302,12 +301,12 @@ def test_breakages_name_what_stands_in_the_lesson(notebook):
 
 def test_a_lesson_says_what_to_try_on_it(lesson):
     """Each lesson comes with knobs to try, wrong answers and breakages; the other lanes use them."""
-    said, known = said_of(lesson), runner.knobs(lesson)
+    said, known = lessons.trials(lesson), kernel.knobs(lesson)
     assert set(said["knobs"]) == {"small", "odd"}
     assert all(given and set(given) <= set(known) for given in said["knobs"].values())
     assert len(said["breakage"]) >= 3
     wrong = [entry["exercise"] for entry in said["wrong"]]
-    asked = [cell.id for cell in tagged(runner.read(lesson), "exercise")]
+    asked = [cell.id for cell in tagged(lessons.read(lesson), "exercise")]
     assert set(wrong) <= set(asked), "a wrong answer to no exercise is never tried"
     for identifier in asked:
         assert wrong.count(identifier) >= 2, f"{identifier} wants at least two plausible wrong answers"
@@ -315,9 +314,9 @@ def test_a_lesson_says_what_to_try_on_it(lesson):
 
 def test_every_notebook_is_found():
     """A file with an odd name would run under nbval and in no other lane; a folder without its notebook in none."""
-    there = {path for path in runner.NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts}
-    assert there == set(runner.notebooks()), "notebooks are called like 21_attention.ipynb and stand side by side"
-    rooms = {path.name for path in (runner.ROOT / "tests" / "lessons").iterdir() if path.is_dir()}
+    there = {path for path in lessons.NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts}
+    assert there == set(lessons.find()), "notebooks are called like 21_attention.ipynb and stand side by side"
+    rooms = {path.name for path in (lessons.ROOT / "tests" / "lessons").iterdir() if path.is_dir()}
     assert rooms <= {path.stem for path in there}
 
 
@@ -344,14 +343,14 @@ def test_the_first_picture_comes_at_once(layered):
 
 
 def test_there_is_a_diagram(layered):
-    drawn = calls(runner.code_cells(layered), "plot", "diagram")
+    drawn = calls(lessons.code_cells(layered), "plot", "diagram")
     assert drawn, "an architecture or a loop is drawn once, with plot.diagram"
 
 
 def test_no_cell_draws_and_proves(layered):
-    for cell in runner.code_cells(layered):
+    for cell in lessons.code_cells(layered):
         draws = calls([cell], "plot", "show") + calls([cell], "widgets", "explore")
-        tags = runner.tags(cell)
+        tags = lessons.tags(cell)
         if cell.id == "full-size-run":
             continue
         assert not (draws and claims_in([cell])), f"{cell.id} draws and proves"
@@ -368,17 +367,17 @@ def test_findings_are_few_and_are_sentences(layered):
         for call in found:
             said = call.args[0].value if isinstance(call.args[0], ast.Constant) else ""
             assert re.fullmatch(r"[A-Z0-9{].*[.?!]", said) and len(said.split()) >= 6, f"a whole sentence: {said!r}"
-    assert calls(runner.code_cells(layered), "check", "finding")
-    for cell in runner.code_cells(layered):
+    assert calls(lessons.code_cells(layered), "check", "finding")
+    for cell in lessons.code_cells(layered):
         only = all(ast.unparse(node).startswith("check.finding(") for node in ast.parse(cell.source).body)
         assert not only or hides(cell), f"{cell.id} only states a finding: hide its source"
 
 
 def test_evidence_is_folded(layered):
-    for cell in runner.code_cells(layered):
+    for cell in lessons.code_cells(layered):
         if cell.id == "full-size-run":
             continue
-        if "evidence" in runner.tags(cell):
+        if "evidence" in lessons.tags(cell):
             withs = [node for node in ast.parse(cell.source).body if isinstance(node, ast.With)]
             folded = [node for node in withs if ast.unparse(node.items[0].context_expr.func) == "check.evidence"]
             inside = sum(len(claims_in([nbformat.v4.new_code_cell(ast.unparse(node))])) for node in folded)
@@ -395,7 +394,7 @@ def test_answers_are_folded_under_a_place_to_commit(layered):
     asked = 0
     for before, cell in itertools.pairwise(layered.cells):
         asks = before.cell_type == "code" and bool(calls([before], "widgets", "predict"))
-        answers = "answer" in runner.tags(cell)
+        answers = "answer" in lessons.tags(cell)
         assert asks == answers, f"{cell.id}: a cell tagged answer follows each widgets.predict, and nothing else"
         if answers:
             assert hides(cell, "outputs"), f"{cell.id}: the answer's output is hidden"
@@ -421,12 +420,12 @@ def test_a_section_ends_with_its_reading(layered):
                 if last is not None and last.cell_type == "code" and not exempt:
                     assert calls([last], "check", "finding"), f"section {name!r} ends with {last.id}, without a reading"
                 name = cell and heading(cell)
-            last = cell if cell is not None and "evidence" not in runner.tags(cell) else last
+            last = cell if cell is not None and "evidence" not in lessons.tags(cell) else last
 
 
 def test_exercises_say_how_hard_and_hint_in_three_steps(layered):
     for before, cell in itertools.pairwise(layered.cells):
-        if "exercise" in runner.tags(cell):
+        if "exercise" in lessons.tags(cell):
             assert re.search(r"[●○]{3}.{0,5}\d+ min", before.source), f"{before.id}: as in ●●○, 8 minutes"
     checks = tagged(layered, "check")
     for cell in checks:
@@ -466,5 +465,5 @@ def test_report(notebook, book, record_property):
         f"{notebook.stem}: core {len(core)} cells, {open_words(core)} words, {sum(lengths)} open lines (median "
         f"{statistics.median(lengths):g}, nine in ten {lengths[int(0.9 * (len(lengths) - 1))]}, most {lengths[-1]}), "
         f"{findings[0]} findings; Further {len(further)} cells, {open_words(further)} words, {findings[1]} findings; "
-        f"{len(list(runner.claims_of(book)))} claims; {notebook.stat().st_size / 1e6:.2f} MB",
+        f"{len(list(lessons.claims_of(book)))} claims; {notebook.stat().st_size / 1e6:.2f} MB",
     )

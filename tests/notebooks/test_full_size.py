@@ -6,7 +6,7 @@ of Shakespeare. Whether its claims hold is measured with the real sets, which th
 
 import pytest
 
-from tests import runner
+from utils.workshop import kernel, lessons
 
 STAND_IN = """
 from utils import data as _data
@@ -30,19 +30,19 @@ def _plays(name="manual"):  # pages read backwards, and a character that the man
 _data.text = _plays
 """
 WAKES = {"DATASET": "mnist", "TEXT": "shakespeare"}  # the knob of that part, and what wakes it
-LESSONS = [(path, knob) for path in runner.notebooks() for knob in WAKES if knob in runner.knobs(path)]
+LESSONS = [(path, knob) for path in lessons.find() for knob in WAKES if knob in kernel.knobs(path)]
 ACCEPTED = {"DATASET": "'digits', 'mnist', 'fashion_mnist'", "TEXT": "'manual', 'shakespeare'"}
 
 
 @pytest.mark.parametrize(("path", "knob"), LESSONS, ids=lambda given: getattr(given, "stem", given))
 def test_an_unknown_set_is_named_at_once(path, knob):
-    run = runner.execute(path, {knob: "cats"}, strict=False)
+    run = kernel.execute(path, {knob: "cats"}, strict=False)
     assert f"{knob} was 'cats'; accepted are {ACCEPTED[knob]}." in str(run.error)
-    done = [cell for cell in runner.code_cells(run.notebook) if cell.execution_count]
+    done = [cell for cell in lessons.code_cells(run.notebook) if cell.execution_count]
     assert len(done) <= 5, "after minutes"
 
 
 def test_by_default_it_rests():
     for path, _ in LESSONS:
-        cell = next(cell for cell in runner.code_cells(runner.read(path)) if cell.id == "full-size-run")
-        assert runner.text_of(cell).startswith("Nothing was ")
+        cell = next(cell for cell in lessons.code_cells(lessons.read(path)) if cell.id == "full-size-run")
+        assert lessons.text_of(cell).startswith("Nothing was ")

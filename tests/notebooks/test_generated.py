@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests import runner
 from utils import judge
+from utils.workshop import kernel, lessons
 
 FAMILIES = {"vae": "30_vae", "gan": "31_gan", "diffusion": "32_diffusion"}
 QUICKEST = "vae"  # the one that is made again; it trains in seconds
@@ -15,21 +15,21 @@ QUICKEST = "vae"  # the one that is made again; it trains in seconds
 def again(tmp_path_factory):
     """Run the quickest lesson as `make run` does, but into another folder, up to the cell that keeps."""
     folder = tmp_path_factory.mktemp("generated")
-    path = runner.NOTEBOOKS / f"{FAMILIES[QUICKEST]}.ipynb"
-    book = runner.read(path)
+    path = lessons.NOTEBOOKS / f"{FAMILIES[QUICKEST]}.ipynb"
+    book = lessons.read(path)
     keeps = next(n for n, cell in enumerate(book.cells) if "judge.keep(" in cell.source)
     book.cells = book.cells[: keeps + 1]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COURSE_KEEP", str(folder))
-        run = runner.execute(path, source=book)
+        run = kernel.execute(path, source=book)
     if run.error:
-        pytest.fail(runner.failure(path, run.error), pytrace=False)
+        pytest.fail(kernel.failure(path, run.error), pytrace=False)
     return judge.kept(QUICKEST, folder)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_kept_bears_the_seed_of_its_notebook(family):
-    assert judge.kept(family).seed == json.loads(runner.knobs(runner.NOTEBOOKS / f"{FAMILIES[family]}.ipynb")["SEED"])
+    assert judge.kept(family).seed == json.loads(kernel.knobs(lessons.NOTEBOOKS / f"{FAMILIES[family]}.ipynb")["SEED"])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

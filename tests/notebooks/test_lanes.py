@@ -7,12 +7,10 @@ import matplotlib
 import nbformat
 import pytest
 
-from tests import runner
 from tests.notebooks import test_form
 from tests.notebooks.bite import FORKS, bite, told_cells
-from tests.notebooks.test_lessons import said_of
+from utils.workshop import kernel, lessons, new
 
-DRIVE = (Path(__file__).parent / "drive.py").read_text(encoding="utf-8")
 KNOBS = "SEED = 0  # which random numbers"
 EXPLORER = """
 from utils import plot, widgets
@@ -39,9 +37,9 @@ def write(tmp_path):
 
 
 def driven(path):
-    run = runner.execute(path, probes={"probe-widgets": DRIVE})
+    run = kernel.execute(path, probes={"probe-widgets": kernel.DRIVE.read_text(encoding="utf-8")})
     assert run.error is None, "the fault of an explorer never reaches a cell"
-    (explorer,) = json.loads(runner.text_of(run.cell("probe-widgets")))
+    (explorer,) = json.loads(lessons.text_of(run.cell("probe-widgets")))
     return explorer
 
 
@@ -79,13 +77,13 @@ def test_a_later_cell_may_reuse_the_names_of_an_explorer(write):
 
 
 def test_an_injected_value_takes_effect(write):
-    run = runner.execute(write("print(SEED)"), {"SEED": 7})
-    assert runner.text_of(run.notebook.cells[-1]) == "7\n"
+    run = kernel.execute(write("print(SEED)"), {"SEED": 7})
+    assert lessons.text_of(run.notebook.cells[-1]) == "7\n"
 
 
 def test_a_mistyped_knob_is_an_error(write):
     with pytest.raises(ValueError, match="99_planted has no knob SEDE; its knobs are SEED"):
-        runner.execute(write(), {"SEDE": 7})
+        kernel.execute(write(), {"SEDE": 7})
 
 
 CLAIM = "from utils import check\ncheck.claim('water is wet', 0.3, above=0.5)"
@@ -93,37 +91,37 @@ CLAIM = "from utils import check\ncheck.claim('water is wet', 0.3, above=0.5)"
 
 def test_a_failing_claim_is_an_error_that_names_the_numbers(write):
     path = write(CLAIM, "print('later')")
-    run = runner.execute(path)
-    said = runner.failure(path, run.error)
+    run = kernel.execute(path)
+    said = kernel.failure(path, run.error)
     assert f"99_planted, cell {run.notebook.cells[-2].id}: " in said
     assert "ClaimError: claim 'water is wet' does not hold: 0.3, wanted > 0.5" in said
 
 
 def test_a_failing_claim_is_only_reported_to_a_reader_who_turned_a_knob(write):
-    run = runner.execute(write(CLAIM, "print('later')"), strict=False)
+    run = kernel.execute(write(CLAIM, "print('later')"), strict=False)
     assert run.error is None
     assert [claim["holds"] for claim in run.claims] == [False]
-    assert runner.text_of(run.notebook.cells[-1]) == "later\n"
+    assert lessons.text_of(run.notebook.cells[-1]) == "later\n"
 
 
 def test_a_cell_that_raises_is_named(write):
     path = write("1 / 0")
-    run = runner.execute(path)
-    assert "ZeroDivisionError: division by zero" in runner.failure(path, run.error)
+    run = kernel.execute(path)
+    assert "ZeroDivisionError: division by zero" in kernel.failure(path, run.error)
 
 
 def test_a_kernel_that_ends_early_is_an_error(write):
     """papermill alone stays green when a cell leaves through sys.exit(0), with the later cells never run."""
     path = write("import sys; sys.exit(0)", "print('never')")
-    run = runner.execute(path)
+    run = kernel.execute(path)
     assert run.error is not None
-    assert "never run" in runner.failure(path, run.error)
+    assert "never run" in kernel.failure(path, run.error)
 
 
 def test_a_kernel_that_dies_is_an_error(write):
     path = write("import os; os._exit(1)", "print('never')")
-    run = runner.execute(path)
-    assert "DeadKernelError" in runner.failure(path, run.error)
+    run = kernel.execute(path)
+    assert "DeadKernelError" in kernel.failure(path, run.error)
 
 
 SOUND = [("half", "half = 0.8"), ("third", "third = half / 3"), ("claim", CLAIM.replace("0.3", "half"))]
@@ -165,16 +163,14 @@ def test_a_lesson_that_fails_as_it_stands_proves_no_breakage(forks, monkeypatch)
 @pytest.mark.skipif(not FORKS, reason="there is one way only")
 def test_forks_find_what_runs_from_the_top_find(monkeypatch):
     monkeypatch.setenv("COURSE_STRICT", "1")
-    monkeypatch.chdir(runner.NOTEBOOKS)
-    path = runner.NOTEBOOKS / "00_start_here.ipynb"
-    cells, breakages = told_cells(path), said_of(path)["breakage"]
+    monkeypatch.chdir(lessons.NOTEBOOKS)
+    path = lessons.NOTEBOOKS / "00_start_here.ipynb"
+    cells, breakages = told_cells(path), lessons.trials(path)["breakage"]
     with matplotlib.rc_context():  # the lesson sets its style
         assert bite(cells, breakages, forks=True) == bite(cells, breakages, forks=False)
 
 
 # The form of two layers: the template keeps it; each edit of one cell breaks one rule ------------------------------
-
-TEMPLATE = runner.ROOT / "tests" / "template" / "template.ipynb"
 
 
 def cell_of(book, identifier):
@@ -302,7 +298,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
 def test_a_form_that_is_not_of_two_layers_is_noticed(plant):
-    rule, book = PLANTED[plant], runner.read(TEMPLATE)
+    rule, book = PLANTED[plant], lessons.read(new.TEMPLATE)
     rule(book)
     plant(book)
     with pytest.raises(AssertionError):

@@ -6,14 +6,12 @@ The second-seed run of a notebook stays alive after its last cell: its widgets a
 import functools
 import json
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests import runner
+from utils.workshop import kernel, lessons
 
-HERE = Path(__file__).parent
 SECOND_SEED = 1
 # what any answer may turn out to be; each gets a hint in a line, never a traceback
 ODD_ANSWERS = {
@@ -53,27 +51,11 @@ for _first in [*_mistakes, _right]:
 """
 
 
-def said_of(path: Path) -> dict:
-    """Read what the tests say of one lesson: knobs, wrong answers, breakages."""
-    trials = runner.room(path) / "trials.toml"
-    return tomllib.loads(trials.read_text(encoding="utf-8")) if trials.exists() else {}
-
-
-def exercises(book):
-    """Yield the three cells of each exercise."""
-    cells = [cell for cell in runner.code_cells(book) if runner.tags(cell) & runner.EXERCISE_TAGS]
-    yield from zip(cells[0::3], cells[1::3], cells[2::3], strict=True)
-
-
-def student_function(exercise) -> str:
-    return re.search(r"^def (\w+)", exercise.source, re.M).group(1)
-
-
 def attempts(book, said) -> dict[str, str]:
     """Write each attempt at an exercise as a cell: an answer, then the exercise's own check."""
     cells = {}
-    for exercise, check, solution in exercises(book):
-        name = student_function(exercise)
+    for exercise, check, solution in lessons.exercises(book):
+        name = lessons.student_function(exercise)
         again = re.search(rf"^check_\w+\({name}\)$", check.source, re.M)
         assert again, f"{check.id}: the check ends in check_...({name})"
         right = f"{name} = solution_{name}\n{name}.__name__ = {name!r}"
@@ -89,33 +71,33 @@ def attempts(book, said) -> dict[str, str]:
     return cells
 
 
-def live_run(path: Path) -> runner.Run:
+def live_run(path: Path) -> kernel.Run:
     """Return the one run that the tests of a notebook share; fail if it stopped."""
     run = run_with_second_seed(path)
     if run.error:
-        pytest.fail(runner.failure(path, run.error), pytrace=False)
+        pytest.fail(kernel.failure(path, run.error), pytrace=False)
     return run
 
 
 @functools.cache
-def run_with_second_seed(path: Path) -> runner.Run:
+def run_with_second_seed(path: Path) -> kernel.Run:
     """Run a notebook with a second seed; then, in the same kernel, its exercises and its explorers."""
-    probes = attempts(runner.read(path), said_of(path))
+    probes = attempts(lessons.read(path), lessons.trials(path))
     probes["probe-knobs"] = "import json as _json; print(_json.dumps({'SEED': SEED}))"
-    probes["probe-widgets"] = (HERE / "drive.py").read_text(encoding="utf-8")
-    return runner.execute(path, {"SEED": SECOND_SEED}, strict=True, probes=probes)
+    probes["probe-widgets"] = kernel.DRIVE.read_text(encoding="utf-8")
+    return kernel.execute(path, {"SEED": SECOND_SEED}, strict=True, probes=probes)
 
 
 def test_second_seed(notebook):
     run = live_run(notebook)
-    assert json.loads(runner.text_of(run.cell("probe-knobs"))) == {"SEED": SECOND_SEED}, "the knob took no effect"
+    assert json.loads(lessons.text_of(run.cell("probe-knobs"))) == {"SEED": SECOND_SEED}, "the knob took no effect"
     failed = [claim for claim in run.claims if not claim["holds"]]
     assert not failed
 
 
 def test_widgets(notebook, record_property):
-    explorers = json.loads(runner.text_of(live_run(notebook).cell("probe-widgets")))
-    used = sum("widgets.explore(" in cell.source for cell in runner.code_cells(runner.read(notebook)))
+    explorers = json.loads(lessons.text_of(live_run(notebook).cell("probe-widgets")))
+    used = sum("widgets.explore(" in cell.source for cell in lessons.code_cells(lessons.read(notebook)))
     assert len(explorers) >= used
     for explorer in explorers:
         assert not explorer["errors"], f"{notebook.stem}, explorer {explorer['alt']!r}: {explorer['errors']}"
@@ -126,14 +108,14 @@ def test_widgets(notebook, record_property):
 
 
 def test_exercises(notebook):
-    run, said = live_run(notebook), said_of(notebook)
-    for exercise, check, solution in exercises(run.notebook):
+    run, said = live_run(notebook), lessons.trials(notebook)
+    for exercise, check, solution in lessons.exercises(run.notebook):
 
         def tried(kind, identifier=exercise.id):
-            return runner.text_of(run.cell(f"try-{identifier}-{kind}"))
+            return lessons.text_of(run.cell(f"try-{identifier}-{kind}"))
 
-        assert re.fullmatch(r"○ .+: not attempted yet\n", runner.text_of(check)), check.id
-        assert re.fullmatch(r"● solution: right \(\d+ cases?\)\n", runner.text_of(solution)), solution.id
+        assert re.fullmatch(r"○ .+: not attempted yet\n", lessons.text_of(check)), check.id
+        assert re.fullmatch(r"● solution: right \(\d+ cases?\)\n", lessons.text_of(solution)), solution.id
         assert re.search(r"^● (?!solution)", tried("right"), re.M), f"{exercise.id}: the solution is not accepted"
         assert not tried("pairs"), f"{exercise.id}: a mix of mistakes is accepted: {tried('pairs')}"
         for kind in (*ODD_ANSWERS, "is-no-function"):
@@ -146,15 +128,15 @@ def test_exercises(notebook):
 
 @pytest.mark.parametrize("setting", ["small", "odd"])
 def test_other_knobs(lesson, setting):
-    given = said_of(lesson)["knobs"][setting]
+    given = lessons.trials(lesson)["knobs"][setting]
     names = ", ".join(f"{name!r}: {name}" for name in given)
     probe = f"import json as _json; print(_json.dumps({{{names}}}))"
-    run = runner.execute(lesson, given, strict=False, probes={"probe-knobs": probe})
+    run = kernel.execute(lesson, given, strict=False, probes={"probe-knobs": probe})
     if run.error:
-        pytest.fail(runner.failure(lesson, run.error), pytrace=False)
-    assert json.loads(runner.text_of(run.cell("probe-knobs"))) == given, "the knobs took no effect"
+        pytest.fail(kernel.failure(lesson, run.error), pytrace=False)
+    assert json.loads(lessons.text_of(run.cell("probe-knobs"))) == given, "the knobs took no effect"
 
 
 def test_a_mistyped_knob_is_an_error(lesson):
     with pytest.raises(ValueError, match="no knob SEEED; its knobs are .*SEED"):
-        runner.execute(lesson, {"SEEED": 1})
+        kernel.execute(lesson, {"SEEED": 1})

@@ -8,14 +8,13 @@ import sys
 
 import pytest
 
-from tests import runner
-from tests.notebooks.test_lessons import said_of
+from utils.workshop import kernel, lessons
 
 
 def breakages():
     """Find every breakage of every lesson."""
-    for path in runner.notebooks():
-        for number, entry in enumerate(said_of(path).get("breakage", [])):
+    for path in lessons.find():
+        for number, entry in enumerate(lessons.trials(path).get("breakage", [])):
             yield pytest.param(path, number, id=f"{path.stem}-{entry['name']}")
 
 
@@ -23,14 +22,14 @@ def breakages():
 def bitten(path):
     """Try every breakage of a lesson in one process; return what stopped each, and last what stopped the lesson."""
     command = [sys.executable, "-m", "tests.notebooks.bite", path.stem]
-    environment = {**os.environ, **runner.KERNEL_ENVIRONMENT, "COURSE_STRICT": "1", "MPLBACKEND": "agg"}
-    done = subprocess.run(command, cwd=runner.ROOT, env=environment, capture_output=True, text=True)
+    environment = {**os.environ, **kernel.KERNEL_ENVIRONMENT, "COURSE_STRICT": "1", "MPLBACKEND": "agg"}
+    done = subprocess.run(command, cwd=lessons.ROOT, env=environment, capture_output=True, text=True)
     return json.loads(done.stdout) if done.returncode == 0 else [done.stderr.strip().splitlines()[-1]]
 
 
 @pytest.mark.parametrize(("path", "number"), list(breakages()))
 def test_breakage_is_noticed(path, number):
-    entry = said_of(path)["breakage"][number]
+    entry = lessons.trials(path)["breakage"][number]
     *stops, whole = bitten(path)
     assert not whole, f"{path.stem} as it stands: {whole}"
     stop = stops[number]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests import runner
+from utils.workshop import lessons
 
 KEPT = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
 CONSTANTS = {"SEED", "WIDTH", "PLAN", "KERNELS", "TYPES", "FLASH", "LINKER", "OPTIONS", "PAINT"}  # for functions
-LESSON = runner.NOTEBOOKS / "60_tinyml.ipynb"
+LESSON = lessons.NOTEBOOKS / "60_tinyml.ipynb"
 SHAPES = [("spatial", 1, 16), ("spatial", 16, 16), ("pointwise", 16, 32), ("spatial", 32, 32), ("pointwise", 32, 44)]
 
 
@@ -27,8 +27,8 @@ def kept(node):
 def defined():
     """Run the notebook's imports, functions, classes and constants, and nothing else."""
     module = types.ModuleType("lesson")
-    for cell in runner.code_cells(runner.read(LESSON)):
-        if not runner.tags(cell) & runner.EXERCISE_TAGS:
+    for cell in lessons.code_cells(lessons.read(LESSON)):
+        if not lessons.tags(cell) & lessons.EXERCISE_TAGS:
             nodes = [node for node in ast.parse(cell.source).body if kept(node)]
             exec(compile(ast.Module(nodes, []), cell.id, "exec"), module.__dict__)
     return module
@@ -129,7 +129,7 @@ def test_without_compiler_and_emulator_the_cells_say_so(monkeypatch, capsys):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in hidden else find(name, *rest))
     module = types.ModuleType("lesson")
-    cells = [c for c in runner.code_cells(runner.read(LESSON)) if not runner.tags(c) & runner.EXERCISE_TAGS]
+    cells = [c for c in lessons.code_cells(lessons.read(LESSON)) if not lessons.tags(c) & lessons.EXERCISE_TAGS]
     names = [cell.id for cell in cells]
     whole = {*names[: names.index("start") + 1], "compile", "classify", "emulate", "chip-findings", "bill"}
     for cell in cells[: names.index("bill") + 1]:

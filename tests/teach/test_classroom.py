@@ -15,10 +15,10 @@ import nbformat
 import pytest
 from nbgrader.nbgraderformat import MetadataValidator
 
-from tests import runner
-from tests.notebooks.test_lessons import attempts, exercises, said_of, student_function
+from tests.notebooks.test_lessons import attempts
 from utils import teach
 from utils.teach import classroom
+from utils.workshop import kernel, lessons
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 SHORT = 8  # seconds for a cell of a student's; an endless loop takes as many
@@ -70,15 +70,15 @@ def delete(identifier: str) -> Callable[[Book], None]:
 
 def turn_knobs(book: Book) -> None:
     """Turn every knob into something no lesson runs with."""
-    (cell,) = (cell for cell in book.cells if "parameters" in runner.tags(cell))
+    (cell,) = (cell for cell in book.cells if "parameters" in lessons.tags(cell))
     cell.source = re.sub(r"^([A-Z]\w*) = .*$", r"\1 = 'turned'", cell.source, flags=re.M)
 
 
 def solutions(lesson: Path) -> dict[str, str]:
     """Return each exercise's committed solution, under the student's name."""
     found = {}
-    for exercise, _, solution in exercises(runner.read(lesson)):
-        name = student_function(exercise)
+    for exercise, _, solution in lessons.exercises(lessons.read(lesson)):
+        name = lessons.student_function(exercise)
         found[exercise.id] = f"{solution.source.rsplit('check_', 1)[0]}\n{name} = solution_{name}"
     return found
 
@@ -86,14 +86,14 @@ def solutions(lesson: Path) -> dict[str, str]:
 def wrong_answers(lesson: Path) -> dict[str, list[str]]:
     """Return the wrong answers of each exercise."""
     found = {}
-    for entry in said_of(lesson)["wrong"]:
+    for entry in lessons.trials(lesson)["wrong"]:
         found.setdefault(entry["exercise"], []).append(entry["answer"])
     return found
 
 
 def body(lesson: Path, exercise: str, code: str) -> Callable[[Book], None]:
     """Answer an exercise with a function of the right name and this body."""
-    name = student_function(find(runner.read(lesson), exercise))
+    name = lessons.student_function(find(lessons.read(lesson), exercise))
     return answer(exercise, f"def {name}(*args, **kwargs):\n    {code}")
 
 
@@ -103,8 +103,8 @@ def a_class(lesson: Path) -> dict[str, Submission]:
     Each lesson adds some accidents, in turn; 00_start_here, which is quick, gets all of them.
     """
     right, wrong = solutions(lesson), wrong_answers(lesson)
-    ids, number = list(right), runner.notebooks().index(lesson)
-    checks = {exercise.id: check.id for exercise, check, _ in exercises(runner.read(lesson))}
+    ids, number = list(right), lessons.find().index(lesson)
+    checks = {exercise.id: check.id for exercise, check, _ in lessons.exercises(lessons.read(lesson))}
     first, every = ids[0], [answer(name, source) for name, source in right.items()]
     but_first = {name for name in ids if name != first}
     rest = every[1:]
@@ -166,7 +166,7 @@ def a_class(lesson: Path) -> dict[str, Submission]:
 
 def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Submission]:
     """Make up what happens more rarely; only the quick lesson gets these."""
-    name = student_function(find(runner.read(lesson), first))
+    name = lessons.student_function(find(lessons.read(lesson), first))
     noisy = "import sys, warnings\nwarnings.warn('careful')\nprint('careful', file=sys.stderr)"
 
     def loudly(book: Book) -> None:
@@ -188,8 +188,8 @@ def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Sub
             cell.id = nbformat.v4.new_code_cell().id
 
     def spoil_the_lesson(book: Book) -> None:
-        for cell in runner.code_cells(book):
-            if not runner.tags(cell) & {"exercise", "check", "parameters"}:
+        for cell in lessons.code_cells(book):
+            if not lessons.tags(cell) & {"exercise", "check", "parameters"}:
                 cell.source = "raise SystemExit"
 
     def kept_apart(book: Book) -> None:
@@ -258,7 +258,7 @@ def hand_in(root: Path, lesson: Path, submissions: dict[str, Submission]) -> Non
     for student, submission in submissions.items():
         file = root / "submitted" / student / lesson.stem / lesson.name
         file.parent.mkdir(parents=True)
-        book = runner.read(release)
+        book = lessons.read(release)
         for edit in submission.edits:
             edit(book)
         file.write_bytes(nbformat.writes(book).encode() if submission.raw is None else submission.raw)
@@ -277,7 +277,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def points(root: Path, lesson: Path, students: list[str]) -> dict[str, dict[str, float]]:
     """Read each student's points from the gradebook: exercise by exercise."""
-    checks = {check.id: exercise.id for exercise, check, _ in exercises(runner.read(lesson))}
+    checks = {check.id: exercise.id for exercise, check, _ in lessons.exercises(lessons.read(lesson))}
     api = classroom.course(root)
     return {
         student: {checks[name]: got for name, (got, _) in classroom.scores(api, lesson.stem, student).items()}
@@ -339,17 +339,17 @@ def test_short_run_says_what_the_lesson_says(notebook):
 
     The instructor's version is run, so each check first finds the key right.
     """
-    book, said = runner.read(notebook), said_of(notebook)
+    book, said = lessons.read(notebook), lessons.trials(notebook)
     probes, key = attempts(book, said), classroom.instructors(notebook)
     wanted = classroom.needed(key.cells)
-    assert len(wanted) < len(runner.code_cells(key)), "nothing is left out"
+    assert len(wanted) < len(lessons.code_cells(key)), "nothing is left out"
     key.cells = [cell for place, cell in enumerate(key.cells) if place in wanted]
-    run = runner.execute(notebook, source=key, probes=probes)
+    run = kernel.execute(notebook, source=key, probes=probes)
     assert run.error is None, run.error
-    ids = [exercise.id for exercise, _, _ in exercises(book)]
-    for _, check, _ in exercises(book):
-        assert runner.text_of(run.cell(check.id)).startswith("●"), f"{check.id}: the key is not right"
-    lines = {name: runner.text_of(run.cell(name)) for name in probes}
+    ids = [exercise.id for exercise, _, _ in lessons.exercises(book)]
+    for _, check, _ in lessons.exercises(book):
+        assert lessons.text_of(run.cell(check.id)).startswith("●"), f"{check.id}: the key is not right"
+    lines = {name: lessons.text_of(run.cell(name)) for name in probes}
     for name, line in lines.items():
         if name.endswith("-right"):
             assert re.search(r"^● (?!solution)", line, re.M), f"{name}: {line!r}"
@@ -367,11 +367,11 @@ def test_short_run_says_what_the_lesson_says(notebook):
 
 def leaks(release: Book, lesson: Path) -> list[str]:
     """List what a handed-out notebook gives away: a solution's own lines, markers, notes, outputs."""
-    book = runner.read(lesson)
-    own = "\n".join(cell.source for cell in book.cells if "solution" not in runner.tags(cell))
+    book = lessons.read(lesson)
+    own = "\n".join(cell.source for cell in book.cells if "solution" not in lessons.tags(cell))
     secret = {
         line.strip().replace("solution_", "")
-        for _, _, solution in exercises(book)
+        for _, _, solution in lessons.exercises(book)
         for line in solution.source.splitlines()
     }
     passing = ("def ", "check_", "return None")
@@ -380,7 +380,7 @@ def leaks(release: Book, lesson: Path) -> list[str]:
     text = "\n".join(strings(release))
     found = [line for line in sorted(secret) if line in text]
     found += [mark for mark in ("solution_", "BEGIN SOLUTION", "END SOLUTION", "Misconception") if mark in text]
-    found += [f"outputs of {cell.id}" for cell in runner.code_cells(release) if cell.outputs or cell.execution_count]
+    found += [f"outputs of {cell.id}" for cell in lessons.code_cells(release) if cell.outputs or cell.execution_count]
     return found
 
 
@@ -388,20 +388,20 @@ def test_release(notebook, tmp_path, capsys):
     """The release holds the lesson without its solutions, with marks that nbgrader accepts and points in one place."""
     root = tmp_path / "class"
     assert classroom.build([notebook.stem], root) == 0
-    release, committed = runner.read(root / "release" / notebook.stem / notebook.name), runner.read(notebook)
+    release, committed = lessons.read(root / "release" / notebook.stem / notebook.name), lessons.read(notebook)
     assert leaks(release, notebook) == []
-    assert leaks(runner.read(root / "source" / notebook.stem / notebook.name), notebook), "the key would be noticed"
+    assert leaks(lessons.read(root / "source" / notebook.stem / notebook.name), notebook), "the key would be noticed"
     nbformat.validate(release)
     MetadataValidator().validate_nb(release)
 
-    kept = [cell for cell in committed.cells if "solution" not in runner.tags(cell)]
+    kept = [cell for cell in committed.cells if "solution" not in lessons.tags(cell)]
     assert [cell.id for cell in release.cells] == ["handed-out", *(cell.id for cell in kept)]
     for ours, theirs in zip(kept, release.cells[1:], strict=True):
         assert theirs.source.rstrip() == ours.source.rstrip(), ours.id
-        assert runner.tags(theirs) == runner.tags(ours)
+        assert lessons.tags(theirs) == lessons.tags(ours)
         marks = theirs.metadata.get("nbgrader", {})
         assert bool(marks) == (ours.cell_type == "code")
-        tags = runner.tags(ours)
+        tags = lessons.tags(ours)
         if marks:
             assert marks["grade_id"] == ours.id
             assert marks["solution"] == ("exercise" in tags) and marks["grade"] == ("check" in tags)
@@ -410,24 +410,24 @@ def test_release(notebook, tmp_path, capsys):
             )
             assert theirs.metadata.get("editable", True) == ("check" not in tags), "checks are locked, knobs are not"
             assert theirs.metadata.get("deletable", True) == (not tags & {"check", "exercise"})
-    asked = [exercise.id for exercise, _, _ in exercises(committed)]
+    asked = [exercise.id for exercise, _, _ in lessons.exercises(committed)]
     assert f"{notebook.stem}: {len(asked)} exercise" in capsys.readouterr().out
 
 
 def test_a_release_opens_and_runs_anywhere(tmp_path):
     """In a folder of the student's own, from top to bottom; each exercise is then not attempted yet."""
-    lesson = runner.notebooks()[0]
+    lesson = lessons.find()[0]
     root = tmp_path / "class"
     classroom.build([lesson.stem], root)
-    run = runner.execute(lesson, source=runner.read(root / "release" / lesson.stem / lesson.name))
+    run = kernel.execute(lesson, source=lessons.read(root / "release" / lesson.stem / lesson.name))
     assert run.error is None
-    for _, check, _ in exercises(runner.read(lesson)):
-        assert runner.text_of(run.cell(check.id)).startswith("○")
+    for _, check, _ in lessons.exercises(lessons.read(lesson)):
+        assert lessons.text_of(run.cell(check.id)).startswith("○")
 
 
 def test_points_stand_in_one_place(tmp_path, monkeypatch):
-    lesson = runner.notebooks()[1]
-    *others, last = [check.id for _, check, _ in exercises(runner.read(lesson))]
+    lesson = lessons.find()[1]
+    *others, last = [check.id for _, check, _ in lessons.exercises(lessons.read(lesson))]
     monkeypatch.setattr(classroom, "POINTS", 4)
     monkeypatch.setattr(classroom, "WEIGHTS", {lesson.stem: {last: 7.5}})
     marks = [cell.metadata.get("nbgrader", {}) for cell in classroom.instructors(lesson).cells]
@@ -437,10 +437,10 @@ def test_points_stand_in_one_place(tmp_path, monkeypatch):
 def test_speakers_notes_stay_with_the_instructor(tmp_path, monkeypatch):
     """They give answers away; a lesson may carry them in any cell."""
     (tmp_path / "notebooks").mkdir()
-    book = runner.read(runner.notebooks()[0])
+    book = lessons.read(lessons.find()[0])
     for cell in book.cells:
         cell.metadata["course"] = {"notes": "Misconception: the sign is positive.\nAsk: why?"}
-    nbformat.write(book, tmp_path / "notebooks" / runner.notebooks()[0].name)
+    nbformat.write(book, tmp_path / "notebooks" / lessons.find()[0].name)
     monkeypatch.setattr(teach, "ROOT", tmp_path)
     assert classroom.build([], tmp_path / "class") == 0
     for file in (tmp_path / "class" / "release").rglob("*.ipynb"):
@@ -453,7 +453,7 @@ def test_speakers_notes_stay_with_the_instructor(tmp_path, monkeypatch):
 @pytest.fixture
 def quick_class(tmp_path):
     """Build a class of the quick lesson; return its folder, the lesson and its one exercise."""
-    lesson = runner.notebooks()[0]
+    lesson = lessons.find()[0]
     root = tmp_path / "class"
     classroom.build([lesson.stem], root)
     (exercise,) = solutions(lesson)

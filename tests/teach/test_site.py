@@ -14,15 +14,16 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 
-from tests import chromium, runner
+from tests import chromium
 from utils.teach import site
+from utils.workshop import lessons
 
 pytestmark = [
     chromium.needed,
     pytest.mark.filterwarnings("ignore:.*MystReferenceResolver.app:PendingDeprecationWarning"),  # not ours
 ]
-LESSONS = {f"notebooks/{path.stem}": path for path in runner.notebooks()}
-GUIDES = [name.removesuffix(".md") for name in site.GUIDES if (runner.ROOT / name).is_file()]
+LESSONS = {f"notebooks/{path.stem}": path for path in lessons.find()}
+GUIDES = [name.removesuffix(".md") for name in site.GUIDES if (lessons.ROOT / name).is_file()]
 PAGES = ["index", *LESSONS, *GUIDES, "search"]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 GRAVE = ("serious", "critical")
@@ -208,10 +209,10 @@ def test_page_is_whole_and_open_to_all(name, built, page, record_property):
 
 def shows_its_lesson(page, path, alternatives):
     """Compare what a page shows with what stands in its notebook's file."""
-    cells = runner.code_cells(runner.read(path))
+    cells = lessons.code_cells(lessons.read(path))
     outputs = [output for cell in cells for output in cell.outputs if "image/png" in output.get("data", {})]
     assert alternatives == [output.metadata["image/png"]["alt"] for output in outputs]
-    solutions = sum("solution" in runner.tags(cell) for cell in cells)
+    solutions = sum("solution" in lessons.tags(cell) for cell in cells)
     assert page.locator(".tag_solution").count() == solutions > 0
     for kind in ("Solution", "Check"):
         assert page.locator("details.folded", has_text=re.compile(f"^{kind}: ")).count() == solutions
@@ -228,17 +229,17 @@ def shows_its_lesson(page, path, alternatives):
 def same_layer(page, path):
     """What stands open in the notebook stands open here; what is folded there is folded here, under a line for each."""
     seen = page.locator("article").inner_text()
-    cells = runner.code_cells(runner.read(path))
+    cells = lessons.code_cells(lessons.read(path))
     for cell in cells:
         longest = max(cell.source.splitlines(), key=len).strip()
         twins = sum(longest in other.source for other in cells)
         if len(longest) > 20 and twins == 1:
             open_, folds = longest in seen, {"check", "solution", "evidence", "answer"}
-            wanted = not cell.metadata.get("jupyter", {}).get("source_hidden") and not runner.tags(cell) & folds
+            wanted = not cell.metadata.get("jupyter", {}).get("source_hidden") and not lessons.tags(cell) & folds
             assert open_ == wanted, f"{cell.id}: its code is {'open' if open_ else 'folded'}"
     for tag, words in (("evidence", "^Evidence, .*: [0-9]+ hold$"), ("answer", "^Open the answer$")):
         lines = page.locator("details.folded > summary", has_text=re.compile(words))
-        assert lines.count() == sum(tag in runner.tags(cell) for cell in cells), tag
+        assert lines.count() == sum(tag in lessons.tags(cell) for cell in cells), tag
     questions = page.locator("article fieldset")
     assert questions.count() == sum("widgets.predict(" in cell.source for cell in cells)
     for question in questions.all():
@@ -436,22 +437,22 @@ def test_what_cannot_be_shown_is_refused_in_a_sentence(tmp_path):
     (course / "data").mkdir()
     (course / "data" / "x.csv").touch()
     path = course / "notebooks" / "10_cnn.ipynb"
-    given = runner.read(runner.notebooks()[0])
+    given = lessons.read(lessons.find()[0])
 
     def put(book):
         nbformat.write(book, path)
 
     book = nbformat.from_dict(given)
-    for cell in runner.code_cells(book):
+    for cell in lessons.code_cells(book):
         cell.execution_count, cell.outputs = None, []
     put(book)
     refused("10_cnn holds no outputs; execute it first: make run NB=10_cnn")
-    book = runner.read(runner.notebooks()[0])
-    pictures = [o for cell in runner.code_cells(book) for o in cell.outputs if "image/png" in o.get("data", {})]
+    book = lessons.read(lessons.find()[0])
+    pictures = [o for cell in lessons.code_cells(book) for o in cell.outputs if "image/png" in o.get("data", {})]
     pictures[0].metadata = {}
     put(book)
     refused("10_cnn, cell .*: a picture without alternative text")
-    book = runner.read(runner.notebooks()[0])
+    book = lessons.read(lessons.find()[0])
     book.cells[0].source = "No title"
     put(book)
     refused("must begin with a cell of text whose first line is its title")
@@ -470,8 +471,8 @@ def test_a_small_course_is_built_with_its_picture_and_replaces_the_old_site(tmp_
     (course / "data").mkdir()
     out.mkdir()
     (out / "old.html").write_text("old")
-    start = runner.read(runner.notebooks()[0])
-    stored = next(o for cell in runner.code_cells(start) for o in cell.outputs if "image/png" in o.get("data", {}))
+    start = lessons.read(lessons.find()[0])
+    stored = next(o for cell in lessons.code_cells(start) for o in cell.outputs if "image/png" in o.get("data", {}))
     picture = base64.b64decode(stored.data["image/png"])
     text = nbformat.v4.new_markdown_cell("# Zero: a title\n\n**The question.** Why?")
     code = nbformat.v4.new_code_cell("1 + 1", execution_count=1)

@@ -20,8 +20,9 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 
-from tests import chromium, runner
+from tests import chromium
 from utils.teach import slides
+from utils.workshop import lessons
 
 pytestmark = chromium.needed
 
@@ -37,7 +38,7 @@ CONTRAST = """async () => {
     const found = await axe.run(document.querySelector("section.present section.present"), options);
     return found.violations.flatMap(fault => fault.nodes.map(node => node.html));
 }"""
-PRESENTED = runner.notebooks() if chromium.ALL else runner.notebooks()[:2]
+PRESENTED = lessons.find() if chromium.ALL else lessons.find()[:2]
 
 MEASURE = Path(__file__).with_name("measure_slide.js").read_text(encoding="utf-8")
 
@@ -63,7 +64,7 @@ def page(browser):
 def decks(tmp_path_factory):
     """Build every deck once; return the folder and the seconds it took."""
     folder, start = tmp_path_factory.mktemp("slides"), time.perf_counter()
-    slides.build(runner.notebooks(), folder)
+    slides.build(lessons.find(), folder)
     return folder, time.perf_counter() - start
 
 
@@ -78,7 +79,7 @@ def shown(book):
     """Return the cells of a notebook that a deck shows."""
     hidden = {"check", "solution", "evidence"}
     kinds = [(cell, cell.metadata.get("slideshow", {}).get("slide_type", "-")) for cell in book.cells]
-    return [cell for cell, kind in kinds if kind not in ("skip", "notes") and not runner.tags(cell) & hidden]
+    return [cell for cell, kind in kinds if kind not in ("skip", "notes") and not lessons.tags(cell) & hidden]
 
 
 def prose(cell):
@@ -161,11 +162,11 @@ def difference(wanted, measured, kind):
 
 def test_every_slide_fits_and_shows_what_the_notebook_holds(notebook, decks, page, record_property):
     folder, seconds = decks
-    book, start = runner.read(notebook), time.perf_counter()
+    book, start = lessons.read(notebook), time.perf_counter()
     measured = visit(page, (folder / f"{notebook.stem}.html").as_uri())
     found = faults(page, measured, book)
     assert not found, "\n".join(found)
-    exercises = [cell for cell in runner.code_cells(book) if "exercise" in runner.tags(cell)]
+    exercises = [cell for cell in lessons.code_cells(book) if "exercise" in lessons.tags(cell)]
     on_slides = {identifier for m in measured for identifier in m["cells"]}
     assert {cell.id for cell in exercises} <= on_slides, "each exercise's task stands on a slide"
     content = page.content()
@@ -192,8 +193,8 @@ def said(text, **metadata):
 
 
 def drawn(alt="three grey bars of equal height"):
-    book = runner.read(runner.NOTEBOOKS / "00_start_here.ipynb")
-    outputs = [o for c in runner.code_cells(book) for o in c.outputs if "image/png" in o.get("data", {})]
+    book = lessons.read(lessons.NOTEBOOKS / "00_start_here.ipynb")
+    outputs = [o for c in lessons.code_cells(book) for o in c.outputs if "image/png" in o.get("data", {})]
     cell = nbformat.v4.new_code_cell("plot.show(fig)", id="drawn", outputs=outputs[:1])
     cell.outputs[0].metadata["image/png"]["alt"] = alt
     return cell
@@ -259,7 +260,7 @@ def test_notes_are_in_the_speaker_view(page, tmp_path):
 def test_an_unknown_notebook_is_named_with_those_there_are():
     for command in ("build", "present"):
         run = [sys.executable, "-m", "utils.teach.slides", command, "99_unknown"]
-        done = subprocess.run(run, capture_output=True, text=True, cwd=runner.ROOT)
+        done = subprocess.run(run, capture_output=True, text=True, cwd=lessons.ROOT)
         assert done.returncode == 1
         assert "99_unknown" in done.stderr and "10_cnn" in done.stderr and "Traceback" not in done.stderr
 
@@ -277,7 +278,7 @@ def presented(request, tmp_path):
     command += options
     environment = {key: value for key, value in os.environ.items() if key != "COURSE_STRICT"}
     with (tmp_path / "voila.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=runner.ROOT, env=environment)
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=lessons.ROOT, env=environment)
         try:
             for _ in range(300):
                 try:

@@ -35,9 +35,9 @@ from sqlalchemy.exc import SAWarning
 from traitlets import Integer
 from traitlets.config import PyFileConfigLoader
 
-from utils.teach import ROOT, lessons
+from utils.workshop import lessons
 
-CLASS = ROOT / "build" / "class"
+CLASS = lessons.ROOT / "build" / "class"
 POINTS = 10  # of each exercise
 WEIGHTS: dict[str, dict[str, float]] = {}  # where one is to count differently: {"10_cnn": {"gradient-check": 20}}
 
@@ -126,7 +126,7 @@ def graded_already(api: NbGraderAPI, stem: str) -> int:
 
 def build(names: list[str], root: Path = CLASS) -> int:
     """Write the course directory, and in it an assignment of each lesson named; return the exit status."""
-    chosen, faults = lessons(names), 0
+    chosen, faults = lessons.find(names), 0
     for folder in ("source", "release", "submitted"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
@@ -445,7 +445,7 @@ def settle(cell: NotebookNode, ran: bool) -> None:
 
 def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
     """Yield each submission as (student, lesson, fault), with a sentence where there is nothing to grade."""
-    known = {path.stem for path in lessons()}
+    known = {path.stem for path in lessons.find()}
     for folder in sorted((root / "submitted").iterdir()):
         if folder.name in (".DS_Store", ".ipynb_checkpoints"):
             continue
@@ -574,7 +574,7 @@ def grade(names: list[str], root: Path = CLASS, again: bool = False, **settings:
 
     What was graded before and has not changed since is not run again, unless `again`.
     """
-    chosen = [path.stem for path in lessons(names)]
+    chosen = [path.stem for path in lessons.find(names)]
     if not (root / "nbgrader_config.py").exists():
         raise SystemExit(f"There is no class in {root}; `make class` builds it.")
     (root / "submitted").mkdir(exist_ok=True)

@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-from utils.teach import ROOT
+from utils.workshop import lessons
 
 HERE = Path(__file__).resolve().parent
 PARTS = (
@@ -221,7 +221,7 @@ def stage(root: Path, folder: Path) -> int:
     return len(pages) + 1
 
 
-def build(root: Path = ROOT, out: Path = ROOT / "build" / "site") -> int:
+def build(root: Path = lessons.ROOT, out: Path = lessons.ROOT / "build" / "site") -> int:
     """Build the site of the course that stands at `root`; return the number of pages.
 
     `out` is replaced only when all went well. Every warning of Sphinx is an error.

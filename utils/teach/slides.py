@@ -15,9 +15,9 @@ from pathlib import Path
 from nbconvert import SlidesExporter
 from traitlets.config import Config
 
-from utils.teach import ROOT, lessons
+from utils.workshop import lessons
 
-SLIDES = ROOT / "build" / "slides"
+SLIDES = lessons.ROOT / "build" / "slides"
 TEMPLATES = Path(__file__).with_name("templates")
 DECK = TEMPLATES / "nbconvert" / "templates" / "deck"
 
@@ -93,12 +93,12 @@ def main(arguments: list[str] | None = None) -> int:
     live.add_argument("name", metavar="NB")
     live.add_argument("voila", nargs=argparse.REMAINDER, help="options for Voilà, such as --no-browser --port=8900")
     given = parser.parse_args(arguments)
-    found = lessons(given.names if given.command == "build" else [given.name])
+    found = lessons.find(given.names if given.command == "build" else [given.name])
     if given.command == "present":
         present(found[0], *given.voila)
     else:
         for deck in build(found):
-            print(deck.relative_to(ROOT))
+            print(deck.relative_to(lessons.ROOT))
     return 0
 
 

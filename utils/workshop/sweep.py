@@ -1,4 +1,4 @@
-"""Runs of many notebooks, knobs and seeds on dask.distributed: `python -m tests.sweep run | dry | margins`.
+"""Runs of many notebooks, knobs and seeds on dask.distributed: `python -m utils.workshop sweep run | dry | margins`.
 
 Each run is a task: papermill in a process of its own, with a timeout. What it claimed, or what stopped it, is appended
 to one tidy file as it finishes; a sweep that is begun again goes on with the runs that are not in it.
@@ -30,11 +30,11 @@ from typing import Any
 from distributed import Client, LocalCluster, as_completed
 from tqdm import tqdm
 
-from tests import commands, runner
+from utils.workshop import bench, kernel, lessons
 
 COLUMNS = ["run", "notebook", "code", "seed", "knobs", "claim", "value", "bound", "margin", "holds", "of"]
 COLUMNS += ["seconds", "peak_gib", "versions", "error"]
-ONE = [sys.executable, "-m", "tests.sweep", "one"]
+ONE = [sys.executable, "-m", "utils.workshop", "sweep", "one"]
 NARROW = 3  # standard deviations from the bound
 MARGINS = ["code", "claim", "runs", "held", "deviations", "margin", "seed", "value", "bound"]  # what is kept of them
 
@@ -52,11 +52,11 @@ def plan(paths: list[Path], knobs: dict[str, list[Any]], seeds: list[int]) -> li
         raise ValueError("SEED is no knob of a grid; --seeds (with make: SEEDS=) says how many seeds are run.")
     runs = {}
     for path in paths:
-        known = runner.knobs(path)
+        known = kernel.knobs(path)
         unknown = sorted(set(knobs) - set(known))
         if unknown:
             raise ValueError(f"{path.stem} has no knob {', '.join(unknown)}; its knobs are {', '.join(known)}.")
-        code = runner.digest(runner.read(path))
+        code = lessons.digest(lessons.read(path))
         for *values, seed in itertools.product(*knobs.values(), seeds):
             run = {
                 "notebook": path.stem,
@@ -86,7 +86,7 @@ def work(run: dict[str, Any], timeout: float, command: list[str]) -> dict[str, A
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=runner.ROOT,
+        cwd=lessons.ROOT,
         env=environment,
         start_new_session=True,
     )
@@ -119,17 +119,17 @@ def _end_with(parent: int) -> None:
 
 def one(run: dict[str, Any]) -> dict[str, Any]:
     """Execute a notebook with the knobs of a run; an error in it is a result as well."""
-    (path,) = commands.chosen([run["notebook"]])
+    (path,) = lessons.find([run["notebook"]])
     start = time.perf_counter()
-    if runner.digest(runner.read(path)) != run["code"]:
+    if lessons.digest(lessons.read(path)) != run["code"]:
         return {"claims": [], "seconds": 0.0, "error": f"this machine's {path.stem} is of another version"}
-    probes = {"probe-memory": commands.PEAK_MEMORY}
-    outcome = runner.execute(path, run["knobs"], strict=False, probes=probes, cell_timeout=run["timeout"])
+    probes = {"probe-memory": bench.PEAK_MEMORY}
+    outcome = kernel.execute(path, run["knobs"], strict=False, probes=probes, cell_timeout=run["timeout"])
     result = {"claims": outcome.claims, "seconds": time.perf_counter() - start}
     result["versions"] = f"Python {platform.python_version()}, torch {version('torch')}, numpy {version('numpy')}"
     if outcome.error:
-        return {**result, "error": runner.failure(path, outcome.error)}
-    return {**result, "peak_gib": int(runner.text_of(outcome.cell("probe-memory"))) / 2**30}
+        return {**result, "error": kernel.failure(path, outcome.error)}
+    return {**result, "peak_gib": int(lessons.text_of(outcome.cell("probe-memory"))) / 2**30}
 
 
 # the tidy file --------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def finished(file: Path) -> dict[str, list[dict[str, str]]]:
 def mend(file: Path) -> None:
     """Take from the end of the tidy file what is no whole run."""
     if file.exists():
-        commands.replace(file, "".join(f"{line}\n" for line in [",".join(COLUMNS), *itertools.chain(*blocks(file))]))
+        lessons.replace(file, "".join(f"{line}\n" for line in [",".join(COLUMNS), *itertools.chain(*blocks(file))]))
 
 
 def keep(file: Path, text: str) -> None:
@@ -286,7 +286,7 @@ def write_margins(table: list[dict[str, Any]], codes: dict[str, str]) -> None:
         writer = csv.DictWriter(text, MARGINS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows({**row, "code": codes[notebook]} for row in rows)
-        file = runner.room(Path(notebook)) / "margins.csv"
+        file = lessons.room(Path(notebook)) / "margins.csv"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text.getvalue(), encoding="utf-8", newline="\n")
 
@@ -361,35 +361,37 @@ def watch(runs: list[dict[str, Any]], made: Iterator[tuple[dict, dict]], file: P
     return failed
 
 
-def main() -> int:
-    """Read the command line and do what it says."""
-    parser = argparse.ArgumentParser(prog="python -m tests.sweep", description=__doc__.splitlines()[0])
-    commands_of = parser.add_subparsers(dest="command", required=True)
+def options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of a sweep."""
+    commands = parser.add_subparsers(dest="step", required=True)
     on = argparse.ArgumentParser(add_help=False)
     on.add_argument("--scheduler", help="the address of one that runs, tcp://HOST:8786; by default one is started here")
     on.add_argument("--workers", type=count, default=os.cpu_count(), help="processes, where one is started here")
     on.add_argument("--name", default="seeds", help="the folder under build/sweep")
-    begin = commands_of.add_parser("run", parents=[on], help="make the runs of a grid")
+    begin = commands.add_parser("run", parents=[on], help="make the runs of a grid")
     begin.add_argument("notebooks", nargs="*", help="names such as 10_cnn; all of them by default")
     begin.add_argument("--seeds", type=count, default=10, help="how many")
     begin.add_argument("--set", dest="knobs", type=values, action="append", default=[], help="as in EPOCHS=1,2")
     begin.add_argument("--timeout", type=count, default=900, help="seconds a run may take")
     begin.add_argument("--retries", type=int, choices=range(10), default=2, metavar="0..9", help="tries of a lost run")
-    commands_of.add_parser("dry", parents=[on], help="what the scheduler costs").add_argument("count", type=count)
-    margins = commands_of.add_parser("margins", help="write what the runs of all lessons say of each claim")
+    commands.add_parser("dry", parents=[on], help="what the scheduler costs").add_argument("count", type=count)
+    margins = commands.add_parser("margins", help="write what the runs of all lessons say of each claim")
     margins.add_argument("--name", default="seeds", help="the folder under build/sweep")
     margins.add_argument("--seeds", type=count, default=10, help="how many")
     margins.add_argument("notebooks", nargs="*", metavar="NB", help="whose lines are written; all by default")
     margins.set_defaults(knobs=[])
-    commands_of.add_parser("one").add_argument("parent", type=int)  # what a worker starts
-    given = parser.parse_args()
-    if given.command == "one":
+    commands.add_parser("one").add_argument("parent", type=int)  # what a worker starts
+
+
+def main(given: argparse.Namespace) -> int:
+    """Do what the options say; return the exit status."""
+    if given.step == "one":
         if os.name != "nt":
             threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
         print(json.dumps(one(json.load(sys.stdin))))
         return 0
-    file = runner.BUILD / "sweep" / given.name / "claims.csv"
-    if given.command == "dry":
+    file = lessons.BUILD / "sweep" / given.name / "claims.csv"
+    if given.step == "dry":
         with connect(given.scheduler, given.workers) as client:
             print(dry(given.count, client))
         return 0
@@ -397,10 +399,10 @@ def main() -> int:
         named = [name for name, _ in given.knobs]
         if len(set(named)) < len(named):
             raise ValueError(f"A knob was set twice ({', '.join(named)}); write its values in one, as in EPOCHS=1,2.")
-        runs = plan(commands.chosen(given.notebooks), dict(given.knobs), list(range(given.seeds)))
+        runs = plan(lessons.find(given.notebooks), dict(given.knobs), list(range(given.seeds)))
     except ValueError as error:
         raise SystemExit(str(error)) from None
-    if given.command == "margins":
+    if given.step == "margins":
         held = finished(file)
         missing = [run for run in runs if run["run"] not in held or held[run["run"]][0]["error"]]
         if missing:
@@ -415,7 +417,7 @@ def main() -> int:
             failed = watch(runs, sweep(runs, file, client, given.timeout, given.retries), file, given.name)
     except KeyboardInterrupt:
         kept = len(finished(file).keys() & {run["run"] for run in runs})
-        print(f"\nStopped. {kept} of {len(runs)} runs are in {file.relative_to(runner.ROOT)}; begun again it goes on.")
+        print(f"\nStopped. {kept} of {len(runs)} runs are in {file.relative_to(lessons.ROOT)}; begun again it goes on.")
         return 1
     for row in worst(file, runs):
         if len(given.notebooks) == 1 or row["held"] < row["runs"] or float(row["deviations"]) < NARROW:
@@ -423,10 +425,6 @@ def main() -> int:
             print(f"{which}  {row['held']}/{row['runs']}  margin {margin}  {row['claim']}: ", end="")
             print(f"{row['value']} ({row['bound']}, seed {row['seed']})")
     for drawn in picture(file, runs):
-        print(drawn.relative_to(runner.ROOT))
-    print(f"{file.relative_to(runner.ROOT)}: {len(runs)} runs, {failed} failed")
+        print(drawn.relative_to(lessons.ROOT))
+    print(f"{file.relative_to(lessons.ROOT)}: {len(runs)} runs, {failed} failed")
     return bool(failed)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,10 @@
-"""Executes a notebook the way the lanes and commands need it: with knobs, with replaced cells, with probes after."""
+"""Executes a lesson in a kernel, as lanes and commands need it: with knobs, with other cells, with probes after."""
 
 import contextlib
-import hashlib
 import itertools
-import json
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +16,10 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
-ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = ROOT / "notebooks"
-BUILD = ROOT / "build"
+from utils.workshop import lessons
+
+DRIVE = Path(__file__).with_name("drive.py")  # runs after the last cell: moves every control of every explorer
 CELL_TIMEOUT = 300  # seconds; a whole lesson takes at most 60 alone
-PINNED = "nbval-check-output"
-EXERCISE_TAGS = {"exercise", "check", "solution"}
-LAYER_TAGS = {"figure", "evidence", "answer"}
 KERNEL_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # two torch processes with two threads each on two cores are five times slower
     "TQDM_DISABLE": "1",
@@ -52,54 +46,9 @@ def _find_available_port(self: LocalPortCache, ip: str) -> int:
 LocalPortCache.find_available_port = _find_available_port  # nbval, papermill and nbclient all ask it
 
 
-def notebooks() -> list[Path]:
-    """Find every notebook of the course, in its order."""
-    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-
-
-def room(path: Path) -> Path:
-    """Return the folder of what the tests keep of a lesson: trials.toml, margins.csv, proof.json."""
-    return ROOT / "tests" / "lessons" / path.stem
-
-
-def read(path: Path) -> NotebookNode:
-    """Read a notebook as format 4."""
-    return nbformat.read(path, as_version=4)
-
-
-def tags(cell: NotebookNode) -> set[str]:
-    """Return the tags of a cell."""
-    return set(cell.metadata.get("tags", []))
-
-
-def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    """Return the code cells of a notebook."""
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def digest(notebook: NotebookNode) -> str:
-    """Fingerprint the code of a notebook, so that stored outputs of older code are noticed."""
-    sources = [[cell.id, cell.source] for cell in code_cells(notebook)]
-    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
-
-
 def knobs(path: Path) -> dict[str, str]:
     """Return the knobs of a notebook: the names in its cell tagged `parameters`, with their defaults as written."""
     return {name: entry["default"] for name, entry in papermill.inspect_notebook(str(path)).items()}
-
-
-def claims_of(notebook: NotebookNode) -> Iterator[dict[str, Any]]:
-    """Yield every claim that an executed notebook made: name, value, bound, margin, holds, and the id of its cell."""
-    for cell in code_cells(notebook):
-        for output in cell.get("outputs", []):
-            made = output.get("metadata", {})
-            for record in [*made.get("claims", []), *([made["claim"]] if "claim" in made else [])]:
-                yield {**record, "cell": cell.id}
-
-
-def text_of(cell: NotebookNode) -> str:
-    """Return what a cell printed, without its warnings."""
-    return "".join(output.text for output in cell.get("outputs", []) if output.get("name") == "stdout")
 
 
 @dataclass
@@ -129,19 +78,11 @@ def failure(path: Path, error: Stop) -> str:
     return f"{path.stem}, cell {error.cell}: {error.ename}: {error.evalue}"
 
 
-def _papermill(given: Path, done: Path, knobs_given: dict[str, Any], cell_timeout: float, tries: int = 3) -> None:
+def _papermill(given: Path, done: Path, tries: int = 3, **options: Any) -> None:
     """Execute a file; a kernel that never came up, because its port was taken meanwhile, is started again."""
     for left in reversed(range(tries)):
         try:
-            papermill.execute_notebook(
-                given,
-                done,
-                parameters=knobs_given,
-                cwd=NOTEBOOKS,
-                kernel_name="python3",
-                progress_bar=False,
-                execution_timeout=cell_timeout,
-            )
+            papermill.execute_notebook(given, done, cwd=lessons.NOTEBOOKS, kernel_name="python3", **options)
             return
         except RuntimeError as error:
             if not left or "Kernel died before replying" not in str(error):
@@ -155,21 +96,24 @@ def execute(
     source: NotebookNode | None = None,
     probes: dict[str, str] | None = None,
     cell_timeout: float = CELL_TIMEOUT,
+    bar: bool = False,
 ) -> Run:
     """Execute a notebook through papermill in a kernel of its own; the file itself is not touched.
 
     `knobs_given` are injected; a name the notebook does not know is a ValueError that lists the names.
     `source` replaces the notebook's cells (a breakage); `probes` maps cell ids to code that runs after the last cell.
+    `bar` shows on a terminal how far it is.
     """
     known = knobs(path)
     unknown = sorted(set(knobs_given or {}) - set(known))
     if unknown:
         raise ValueError(f"{path.stem} has no knob {', '.join(unknown)}; its knobs are {', '.join(known)}.")
-    notebook = source if source is not None else read(path)
-    for cell in code_cells(notebook):
+    notebook = source if source is not None else lessons.read(path)
+    for cell in lessons.code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
     for identifier, code in (probes or {}).items():
         notebook.cells.append(nbformat.v4.new_code_cell(code, id=identifier))
+    shown = {"desc": path.stem, "disable": None} if bar else False
     before = {name: os.environ.get(name) for name in (*KERNEL_ENVIRONMENT, "COURSE_STRICT")}
     os.environ.update(KERNEL_ENVIRONMENT, COURSE_STRICT="1" if strict else "0")
     try:
@@ -178,20 +122,23 @@ def execute(
             nbformat.write(notebook, given)
             error = None
             try:
-                _papermill(given, done, knobs_given or {}, cell_timeout)
+                _papermill(
+                    given, done, parameters=knobs_given or {}, progress_bar=shown, execution_timeout=cell_timeout
+                )
             except PapermillExecutionError as stopped:
                 error = Stop("?", stopped.ename, stopped.evalue)
             except (CellTimeoutError, DeadKernelError) as stopped:
                 error = Stop("?", type(stopped).__name__, str(stopped).splitlines()[0])
-            executed = read(done)
+            executed = lessons.read(done)
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+    cells = lessons.code_cells(executed)
+    raised = [cell.id for cell in cells if any(output.output_type == "error" for output in cell.outputs)]
+    begun = [cell.id for cell in cells if cell.metadata.get("papermill", {}).get("start_time")]
+    silent = [cell.id for cell in cells if cell.execution_count is None]
     if error:
-        raised = [c.id for c in code_cells(executed) if any(o.output_type == "error" for o in c.outputs)]
-        started = [c.id for c in code_cells(executed) if c.metadata.get("papermill", {}).get("status") == "running"]
-        error.cell = next(iter(raised + started), "?")
-    silent = [cell.id for cell in code_cells(executed) if cell.execution_count is None]
-    if silent and not error:  # papermill is green when a cell leaves through sys.exit(0)
-        error = Stop(silent[0], "KernelEnded", f"this cell and {len(silent) - 1} after it were never run")
-    return Run(executed, error, list(claims_of(executed)))
+        error.cell = (raised or begun[-1:] or ["?"])[0]
+    elif silent:  # papermill is green when a cell leaves through sys.exit(0)
+        error = Stop((raised + silent)[0], "SystemExit", f"{len(silent)} cells after it were never run")
+    return Run(executed, error, list(lessons.claims_of(executed)))

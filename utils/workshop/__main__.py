@@ -1,0 +1,51 @@
+"""The workshop's command line: `python -m utils.workshop new | run | figures | bench | sweep | quick | prove | ...`."""
+
+import argparse
+import os
+import sys
+import time
+
+from utils.workshop import bench, lanes, new, run, sweep
+
+ON_LESSONS = {
+    "run": (run.run, "execute the notebooks that changed, in place"),
+    "figures": (run.figures, "write every stored picture to build/figures"),
+    "bench": (bench.bench, "seconds, memory and redraw time of each notebook alone"),
+}
+TESTS = {
+    "quick": (lanes.quick, "a writer's inner loop: form, defaults, second seed, widgets, exercises, other knobs"),
+    "prove": (lanes.prove, "prove in full what changed, and write down that it is proved"),
+    "test": (lanes.test, "every lane, with the network cut; of lessons proved before, two again"),
+    "browser": (lanes.browser, "every notebook, page and slide in a real browser"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the command line and do what it says; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m utils.workshop", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    named = {"nargs": "*", "metavar": "NB", "help": "names such as 10_cnn; all of them by default"}
+    begin = commands.add_parser("new", help="begin a lesson from the template")
+    begin.add_argument("names", nargs="*", metavar="NB", help="its name, such as 22_transformers")
+    for name, (_, text) in ON_LESSONS.items():
+        commands.add_parser(name, help=text).add_argument("names", **named)
+    for name, (_, text) in TESTS.items():
+        lane = commands.add_parser(name, help=text)
+        lane.add_argument("names", **named)
+        lane.add_argument("--workers", type=sweep.count, default=os.cpu_count() or 1, help="processes")
+    sweep.options(commands.add_parser("sweep", help="every claim over many seeds"))
+    given = parser.parse_args(arguments)
+    if given.command == "new":
+        return new.new(given.names)
+    if given.command == "sweep":
+        return sweep.main(given)
+    if given.command in TESTS:
+        return TESTS[given.command][0](given.names, given.workers)
+    start = time.perf_counter()
+    status = ON_LESSONS[given.command][0](given.names)
+    print(f"{given.command}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

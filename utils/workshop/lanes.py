@@ -1,0 +1,54 @@
+"""Starts the tests with the network cut: all of them, those of one lesson, or those that the ledger lacks."""
+
+import os
+import subprocess
+import sys
+
+from utils.workshop import kernel, lessons
+
+PYTHON = sys.executable
+OPTIONS = "--nbval-lax --nbval-current-env -p no:cacheprovider --dist loadscope --no-loadscope-reorder -q -rs".split()
+BROWSER = ["tests/notebooks/test_browser.py", "tests/teach/test_slides.py", "tests/teach/test_site.py"]
+
+
+def pytest(chosen: list[str], workers: int, **environment: str) -> int:
+    """Run pytest on files or folders of the course; return its exit status."""
+    timeout = f"--nbval-cell-timeout={kernel.CELL_TIMEOUT}"
+    command = [PYTHON, "tests/offline.py", PYTHON, "-m", "pytest", *OPTIONS, timeout, "-n", str(workers), *chosen]
+    return subprocess.run(
+        command, cwd=lessons.ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    ).returncode
+
+
+def ruff(*arguments: str) -> int:
+    """Run ruff on the course; return its exit status."""
+    return subprocess.run([PYTHON, "-m", "ruff", *arguments], cwd=lessons.ROOT).returncode
+
+
+def test(names: list[str], workers: int) -> int:
+    """Prove the course, but for what the ledger holds; of lessons named, all their tests."""
+    status = ruff("check", ".") or ruff("format", "--check", "utils", "tests")
+    if names:
+        which = " or ".join(path.stem for path in lessons.find(names))
+        return status or pytest(["tests", "notebooks", "-k", which], workers)
+    return status or pytest(["tests", "notebooks"], workers, COURSE_LEDGER="test")
+
+
+def prove(names: list[str], workers: int) -> int:
+    """Prove in full the lessons that changed, or those named, and write down that they are proved."""
+    given = " ".join(path.stem for path in lessons.find(names)) if names else ""
+    return pytest(["tests"], workers, COURSE_LEDGER="prove", COURSE_LESSONS=given)
+
+
+def quick(names: list[str], workers: int) -> int:
+    """Run what a writer asks for again and again: form, defaults, second seed, widgets, exercises, other knobs."""
+    books = [str(path.relative_to(lessons.ROOT)) for path in lessons.find(names)]
+    which = " or ".join(path.stem for path in lessons.find(names))
+    inner = ["tests/notebooks/test_form.py", "tests/notebooks/test_lessons.py", *books, "-k", which]
+    return ruff("check", *books) or pytest(inner, workers)
+
+
+def browser(names: list[str], workers: int) -> int:
+    """Open every notebook, page and slide in a real browser, or those of the lessons named."""
+    which = ["-k", " or ".join(path.stem for path in lessons.find(names))] if names else []
+    return pytest([*BROWSER, *which], workers, COURSE_BROWSER="all")

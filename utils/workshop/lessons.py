@@ -1,0 +1,107 @@
+"""A lesson as files and cells: where it is, what it says of itself, its exercises, its claims, its fingerprint."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+BUILD = ROOT / "build"
+PINNED = "nbval-check-output"
+EXERCISE_TAGS = {"exercise", "check", "solution"}
+LAYER_TAGS = {"figure", "evidence", "answer"}
+
+
+def find(names: Iterable[str] = ()) -> list[Path]:
+    """Find lessons by name, with or without `.ipynb`; without names all of them, in the order of the course.
+
+    Errors: SystemExit with a sentence that lists the lessons there are.
+    """
+    there = {path.stem: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
+    stems = [Path(name).stem for name in names]
+    unknown = [stem for stem in stems if stem not in there]
+    if unknown:
+        raise SystemExit(f"There is no lesson {', '.join(unknown)}; there are {', '.join(there)}.")
+    return [there[stem] for stem in stems] or list(there.values())
+
+
+def room(path: Path) -> Path:
+    """Return the folder of what the tests keep of a lesson: trials.toml, margins.csv, proof.json."""
+    return ROOT / "tests" / "lessons" / path.stem
+
+
+def trials(path: Path) -> dict[str, Any]:
+    """Read what the tests try on a lesson: other knobs, wrong answers, breakages."""
+    file = room(path) / "trials.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def read(path: Path) -> NotebookNode:
+    """Read a notebook as format 4."""
+    return nbformat.read(path, as_version=4)
+
+
+def tags(cell: NotebookNode) -> set[str]:
+    """Return the tags of a cell."""
+    return set(cell.metadata.get("tags", []))
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """Return the code cells of a notebook."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def exercises(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, NotebookNode, NotebookNode]]:
+    """Yield the three cells of each exercise: what the student writes, its check, its solution."""
+    cells = [cell for cell in code_cells(notebook) if tags(cell) & EXERCISE_TAGS]
+    yield from zip(cells[0::3], cells[1::3], cells[2::3], strict=True)
+
+
+def student_function(exercise: NotebookNode) -> str:
+    """Return the name of the function that an exercise asks for."""
+    return re.search(r"^def (\w+)", exercise.source, re.M).group(1)
+
+
+def digest(notebook: NotebookNode) -> str:
+    """Fingerprint the code of a notebook, so that stored outputs of older code are noticed."""
+    sources = [[cell.id, cell.source] for cell in code_cells(notebook)]
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+
+
+def claims_of(notebook: NotebookNode) -> Iterator[dict[str, Any]]:
+    """Yield every claim that an executed notebook made: name, value, bound, margin, holds, and the id of its cell."""
+    for cell in code_cells(notebook):
+        for output in cell.get("outputs", []):
+            made = output.get("metadata", {})
+            for record in [*made.get("claims", []), *([made["claim"]] if "claim" in made else [])]:
+                yield {**record, "cell": cell.id}
+
+
+def text_of(cell: NotebookNode) -> str:
+    """Return what a cell printed, without its warnings."""
+    return "".join(output.text for output in cell.get("outputs", []) if output.get("name") == "stdout")
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as new:
+        try:
+            new.write(text)
+            new.flush()
+            os.fsync(new.fileno())
+            os.chmod(new.name, path.stat().st_mode)
+            os.replace(new.name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(new.name)
+            raise
