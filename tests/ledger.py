@@ -31,13 +31,14 @@ DRAWN = 2  # lessons of a commit whose rows are not believed
 BUDGET = 75 * 60  # seconds; what is not begun by then is called unproved
 ROOMS = {  # the files that the lanes of a proof read, beside the lesson's own
     "run": """
-        requirements.lock utils/*.py utils/workshop/lessons.py utils/workshop/kernel.py utils/workshop/drive.py data/*
-        utils/teach/classroom.py tests/conftest.py tests/guard/*.py tests/teach/test_classroom.py
+        requirements.lock data/* utils/*.py utils/workshop/lessons.py utils/workshop/kernel.py utils/workshop/drive.py
+        utils/teach/classroom.py utils/teach/grading.py utils/teach/handout.py
+        tests/conftest.py tests/guard/*.py tests/teach/test_classroom.py
         tests/notebooks/bite.py tests/notebooks/elsewhere.py tests/notebooks/test_lessons.py
         tests/notebooks/test_teeth.py tests/notebooks/test_elsewhere.py tests/notebooks/test_full_size.py
     """.split(),
     "page": """
-        requirements.lock utils/*.py utils/workshop/lessons.py utils/workshop/kernel.py utils/teach/* data/*
+        requirements.lock data/* utils/*.py utils/workshop/lessons.py utils/workshop/kernel.py utils/teach/*
         tests/conftest.py tests/guard/*.py tests/chromium.py tests/notebooks/test_browser.py
         tests/notebooks/test_lessons.py tests/teach/test_site.py tests/teach/test_slides.py tests/teach/*.js
     """.split(),

@@ -17,7 +17,7 @@ from nbgrader.nbgraderformat import MetadataValidator
 
 from tests.notebooks.test_lessons import attempts
 from utils import teach
-from utils.teach import classroom
+from utils.teach import classroom, grading, handout
 from utils.workshop import kernel, lessons
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -278,7 +278,7 @@ def digests(folder: Path) -> dict[str, str]:
 def points(root: Path, lesson: Path, students: list[str]) -> dict[str, dict[str, float]]:
     """Read each student's points from the gradebook: exercise by exercise."""
     checks = {check.id: exercise.id for exercise, check, _ in lessons.exercises(lessons.read(lesson))}
-    api = classroom.course(root)
+    api = handout.course(root)
     return {
         student: {checks[name]: got for name, (got, _) in classroom.scores(api, lesson.stem, student).items()}
         for student in students
@@ -308,7 +308,7 @@ def test_round_trip(notebook, tmp_path, capsys, monkeypatch, record_property):
     monkeypatch.setenv("COURSE_TOKEN", "the instructor's")
     root, submissions = tmp_path / "class", a_class(notebook)
     ids = list(solutions(notebook))
-    assert classroom.build([notebook.stem], root) == 0
+    assert handout.build([notebook.stem], root) == 0
     hand_in(root, notebook, submissions)
     before = digests(root / "submitted")
     assert classroom.grade([notebook.stem], root, timeout=SHORT) == 0
@@ -340,8 +340,8 @@ def test_short_run_says_what_the_lesson_says(notebook):
     The instructor's version is run, so each check first finds the key right.
     """
     book, said = lessons.read(notebook), lessons.trials(notebook)
-    probes, key = attempts(book, said), classroom.instructors(notebook)
-    wanted = classroom.needed(key.cells)
+    probes, key = attempts(book, said), handout.instructors(notebook)
+    wanted = grading.needed(key.cells)
     assert len(wanted) < len(lessons.code_cells(key)), "nothing is left out"
     key.cells = [cell for place, cell in enumerate(key.cells) if place in wanted]
     run = kernel.execute(notebook, source=key, probes=probes)
@@ -387,7 +387,7 @@ def leaks(release: Book, lesson: Path) -> list[str]:
 def test_release(notebook, tmp_path, capsys):
     """The release holds the lesson without its solutions, with marks that nbgrader accepts and points in one place."""
     root = tmp_path / "class"
-    assert classroom.build([notebook.stem], root) == 0
+    assert handout.build([notebook.stem], root) == 0
     release, committed = lessons.read(root / "release" / notebook.stem / notebook.name), lessons.read(notebook)
     assert leaks(release, notebook) == []
     assert leaks(lessons.read(root / "source" / notebook.stem / notebook.name), notebook), "the key would be noticed"
@@ -418,7 +418,7 @@ def test_a_release_opens_and_runs_anywhere(tmp_path):
     """In a folder of the student's own, from top to bottom; each exercise is then not attempted yet."""
     lesson = lessons.find()[0]
     root = tmp_path / "class"
-    classroom.build([lesson.stem], root)
+    handout.build([lesson.stem], root)
     run = kernel.execute(lesson, source=lessons.read(root / "release" / lesson.stem / lesson.name))
     assert run.error is None
     for _, check, _ in lessons.exercises(lessons.read(lesson)):
@@ -428,9 +428,9 @@ def test_a_release_opens_and_runs_anywhere(tmp_path):
 def test_points_stand_in_one_place(tmp_path, monkeypatch):
     lesson = lessons.find()[1]
     *others, last = [check.id for _, check, _ in lessons.exercises(lessons.read(lesson))]
-    monkeypatch.setattr(classroom, "POINTS", 4)
-    monkeypatch.setattr(classroom, "WEIGHTS", {lesson.stem: {last: 7.5}})
-    marks = [cell.metadata.get("nbgrader", {}) for cell in classroom.instructors(lesson).cells]
+    monkeypatch.setattr(handout, "POINTS", 4)
+    monkeypatch.setattr(handout, "WEIGHTS", {lesson.stem: {last: 7.5}})
+    marks = [cell.metadata.get("nbgrader", {}) for cell in handout.instructors(lesson).cells]
     assert [mark["points"] for mark in marks if mark.get("grade")] == [4.0] * len(others) + [7.5]
 
 
@@ -442,7 +442,7 @@ def test_speakers_notes_stay_with_the_instructor(tmp_path, monkeypatch):
         cell.metadata["course"] = {"notes": "Misconception: the sign is positive.\nAsk: why?"}
     nbformat.write(book, tmp_path / "notebooks" / lessons.find()[0].name)
     monkeypatch.setattr(teach, "ROOT", tmp_path)
-    assert classroom.build([], tmp_path / "class") == 0
+    assert handout.build([], tmp_path / "class") == 0
     for file in (tmp_path / "class" / "release").rglob("*.ipynb"):
         assert "Misconception" not in file.read_text(encoding="utf-8")
 
@@ -455,7 +455,7 @@ def quick_class(tmp_path):
     """Build a class of the quick lesson; return its folder, the lesson and its one exercise."""
     lesson = lessons.find()[0]
     root = tmp_path / "class"
-    classroom.build([lesson.stem], root)
+    handout.build([lesson.stem], root)
     (exercise,) = solutions(lesson)
     return root, lesson, exercise
 
@@ -465,8 +465,8 @@ def test_a_wrong_answer_graded_as_right_is_noticed(quick_class, monkeypatch):
     root, lesson, exercise = quick_class
     wrong = {"wrong": Submission(set(), [answer(exercise, wrong_answers(lesson)[exercise][0])])}
     hand_in(root, lesson, wrong)
-    monkeypatch.setattr(classroom, "settle", lambda cell, ran: None)
-    monkeypatch.setattr(classroom.RunChecks, "kept_environment", re.compile("PATH|HOME|PYTHONPATH"))
+    monkeypatch.setattr(grading, "settle", lambda cell, ran: None)
+    monkeypatch.setattr(grading.RunChecks, "kept_environment", re.compile("PATH|HOME|PYTHONPATH"))
     assert classroom.grade([], root, timeout=SHORT) == 0
     assert untrue(points(root, lesson, ["wrong"]), wrong, [exercise]) == [f"wrong, {exercise}: 10.0 points"]
 
@@ -499,9 +499,9 @@ def test_in_a_course_with_other_settings_a_wrong_answer_is_still_wrong(quick_cla
         "right": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])]),
     }
     hand_in(root, lesson, submissions)
-    api = classroom.course(root)
+    api = handout.course(root)
     for student in submissions:
-        assert classroom.quietly(root, api.autograde, lesson.stem, student)["success"]
+        assert handout.quietly(root, api.autograde, lesson.stem, student)["success"]
     assert untrue(points(root, lesson, list(submissions)), submissions, [exercise]) == []
 
 
@@ -545,10 +545,10 @@ def test_what_is_not_where_it_belongs_gets_a_sentence(quick_class):
 
 def test_commands_say_what_is_wanted(tmp_path):
     with pytest.raises(SystemExit, match="There is no lesson 99_dreams; there are 00_start_here, 10_cnn"):
-        classroom.build(["99_dreams"], tmp_path)
+        handout.build(["99_dreams"], tmp_path)
     with pytest.raises(SystemExit, match="There is no class in .*; `make class` builds it"):
         classroom.grade([], tmp_path)
-    classroom.build(["00_start_here"], tmp_path)
+    handout.build(["00_start_here"], tmp_path)
     with pytest.raises(SystemExit, match="Nothing was handed in: .* holds nothing. Wanted is STUDENT/10_cnn"):
         classroom.grade([], tmp_path)
 
@@ -558,12 +558,12 @@ def test_a_lesson_with_other_cells_does_not_replace_what_was_graded(quick_class,
     hand_in(root, lesson, {"anna": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])})
     classroom.grade([], root, timeout=SHORT)
     before = digests(root / "source") | digests(root / "release")
-    assert classroom.build([lesson.stem], root) == 0, "the same cells may be written again"
-    made = classroom.instructors(lesson)
+    assert handout.build([lesson.stem], root) == 0, "the same cells may be written again"
+    made = handout.instructors(lesson)
     made.cells.pop()
     made.cells.append(nbformat.v4.new_code_cell("1", metadata={"nbgrader": {"grade_id": "new"}}))
-    monkeypatch.setattr(classroom, "instructors", lambda path: made)
-    assert classroom.build([lesson.stem], root) == 1
+    monkeypatch.setattr(handout, "instructors", lambda path: made)
+    assert handout.build([lesson.stem], root) == 1
     assert "00_start_here: left as it was. 1 submissions were graded" in capsys.readouterr().out
     assert digests(root / "source") | digests(root / "release") == before
     assert rows(root)["anna"][2] == "10 of 10"
@@ -586,7 +586,10 @@ def cells_of(*sources: str) -> list[Book]:
         (["import a", "import b", "#! f\ndef f(): return a.x"], {0, 2}),
         (["x = 1", "x = 2", "#!\ny = x"], {1, 2}),  # the last one before
         (["x = 1", "#!\ny = x", "x = 2"], {0, 1}),
-        (["x = 1", "x = 2", "#!\ndef f(): return x", "x = 3"], {0, 1, 2, 3}),  # read when it is called, so any
+        (["x = 1", "x = 2", "#!\ndef f(): return x", "x = 3"], {1, 2}),  # nobody calls it later
+        (["x = 1", "#!\ndef f(): return x", "y = 2", "x = 3", "#!\nf()"], {0, 1, 3, 4}),  # read when it is called
+        (["x = 1", "def f(): return x", "#!\ny = f()", "x = 2", "#!\nf()"], {0, 1, 2, 3, 4}),  # called twice
+        (["n = 1", "def f(): return n", "g = [f]", "n = 2", "#!\ng[0]()"], {0, 1, 2, 3, 4}),  # through another name
         (["x = []", "x[0] = 3", "y = 4", "#!\nz = x"], {0, 1, 3}),
         (["class N: pass", "N.f = lambda self: 3", "#!\nN().f()"], {0, 1, 2}),
         (["g = 2", "def h(): return g", "def f(): return h()", "k = 1", "#!\nf()"], {0, 1, 2, 4}),
@@ -598,7 +601,7 @@ def cells_of(*sources: str) -> list[Book]:
     ],
 )
 def test_only_what_is_needed_is_run(sources, places):
-    assert classroom.needed(cells_of(*sources)) == places
+    assert grading.needed(cells_of(*sources)) == places
 
 
 @pytest.mark.parametrize(
@@ -620,7 +623,7 @@ def test_a_check_that_does_not_say_right_gives_no_points(outputs, count, right):
         error = {"ename": "E", "evalue": "e", "traceback": []}
         kind = ("error", error) if output == "error" else ("stream", {"name": output[0], "text": output[1]})
         cell.outputs.append(nbformat.v4.new_output(kind[0], **kind[1]))
-    classroom.settle(cell, ran=count is not None)
+    grading.settle(cell, ran=count is not None)
     from nbgrader.utils import determine_grade
 
     assert determine_grade(cell) == (5 if right else 0, 5)
