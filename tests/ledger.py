@@ -22,11 +22,11 @@ import pytest
 from utils.workshop import lessons
 
 KINDS = {  # what a lesson does when it is run, and how it is shown: the lanes of each
-    "run": ("lessons", "teeth", "elsewhere", "full_size", "classroom"),
+    "run": ("lessons", "teeth", "elsewhere", "full_size", "classroom", "own"),
     "page": ("slides", "site", "browser"),
 }
 ALWAYS = ("::test_other_knobs[{}-small]", "::test_release[{}]")  # papermill runs every lesson each time, as nbval does
-LESSON = re.compile(r"\[(?:notebooks/)?(\d\d_\w+)")
+LESSON = re.compile(r"(?:\[(?:notebooks/)?|tests/lessons/)(\d\d_\w+)")
 DRAWN = 2  # lessons of a commit whose rows are not believed
 BUDGET = 75 * 60  # seconds; what is not begun by then is called unproved
 ROOMS = {  # the files that the lanes of a proof read, beside the lesson's own
@@ -50,6 +50,8 @@ def lane(nodeid):
     path = Path(nodeid.split("::")[0])
     if path.suffix == ".ipynb":
         return "nbval"
+    if path.parts[:2] == ("tests", "lessons"):
+        return "own"  # tests that one lesson brings
     return "unit" if path.parent.name == "utils" else path.stem.removeprefix("test_")
 
 
@@ -70,7 +72,12 @@ def fingerprint(name, kind):
     cells = [(c.id, c.source, c.metadata) for c in lessons.code_cells(book)] if kind == "run" else book.cells
     parts = [name, kind, sys.platform, sys.version_info[:2], json.dumps(cells, sort_keys=True)]
     found = hashlib.sha256(repr(parts).encode())
-    patterns = (*ROOMS[kind], f"tests/lessons/{name}/trials.toml", f"data/generated/{name[:2]}_*")
+    patterns = (
+        *ROOMS[kind],
+        f"tests/lessons/{name}/trials.toml",
+        f"tests/lessons/{name}/*.py",
+        f"data/generated/{name[:2]}_*",
+    )
     for path in sorted({path for pattern in patterns for path in lessons.ROOT.glob(pattern) if path.is_file()}):
         text = path.read_bytes().replace(b"\r\n", b"\n")  # as git may store it on Windows
         found.update(f"{path.relative_to(lessons.ROOT).as_posix()} {hashlib.sha256(text).hexdigest()}\n".encode())

@@ -21,53 +21,12 @@ from tests.notebooks import elsewhere
 
 elsewhere.begin()
 """
-AT_FULL_SIZE = {  # what the numbers of that part must agree with
-    "10_cnn": """
-right = (large(new_x).argmax(1) == new_y).float().mean().item()
-assert abs(named - 100 * right) < 1e-3 and len(new_x) == 899""",
-    "20_rnn_lstm": """
-assert learnt + chosen_on + judged == plays and len(judged) == 2000 and "\u20ac" in judged
-assert "".join(alphabet[n] for n in large_ids.tolist()) == learnt
-ids = torch.tensor([place[c] for c in judged])
-p, state = [], None
-for t in range(len(ids) - 1):  # character by character, where the lesson reads all at once
-    logits, state, _ = large(ids[None, t : t + 1].to(device), state)
-    p.append(logits[0, 0].softmax(0)[ids[t + 1]].item())
-assert abs(-torch.tensor(p[7:]).log2().mean().item() - large_score) < 1e-4
-
-
-def smoothed(context, character, lam):  # asks from the longest context down; the lesson builds up
-    p = smoothed(context[1:], character, lam) if context else 1 / V
-    after = follows.get(context, {})
-    return (after.get(character, 0) + lam * len(after) * p) / (sum(after.values()) + lam * len(after)) if after else p
-
-
-follows = {}
-for n in range(9):
-    for i in range(n, len(learnt)):
-        after = follows.setdefault(learnt[i - n : i], {})
-        after[learnt[i]] = after.get(learnt[i], 0) + 1
-assert list(table_score) == list(choice) == [3, 5, 7, 9]
-assert choice[longest] == min(choice.values())
-for n in choice:
-    p = [smoothed(judged[i - n + 1 : i], judged[i], choice[n][1]) for i in range(8, len(judged))]
-    assert abs(-torch.tensor(p).log2().mean().item() - table_score[n]) < 1e-4
-    assert choice[n] == min((ngram_bits(chosen_on, n, lam, longer).mean().item(), lam) for lam in (1, 2, 4, 8, 16, 32))
-assert abs(against - (table_score[longest] - large_score)) < 1e-9""",
-    "30_vae": """
-assert set(unseen.unique().tolist()) == {0, 1} and len(unseen) == 899
-assert abs(torch.stack([large_elbo(large_vae, unseen) for _ in range(10)]).mean().item() - nats) < 2""",
-    "31_gan": "assert abs((large.read(made)[0] == asked).float().mean().item() - seen.accuracy) < 1e-6",
-    "32_diffusion": "assert abs((large.read(made)[0] == asked).float().mean().item() - seen.accuracy) < 1e-6",
-    "50_pca_tsne": """
-from sklearn.decomposition import PCA
-assert large_k == PCA(0.95).fit(large.train_x.flatten(1).numpy()).n_components_
-assert large_named == neighbour_accuracy(large_map, large.train_y[:5000])""",
-    "60_tinyml": """
-assert 12 < fewer < 13 and sum(weights != 0) < len(weights) / 12
-assert whole[-1] != pruned[-1] and len(unseen[0]) == 899""",
-}
 LESSONS = [path for path in lessons.find() if {"DEVICE", *WAKES} & set(kernel.knobs(path))]
+
+
+def agrees(path):
+    """Return the code that holds the numbers of a lesson's part At full size against others."""
+    return lessons.trials(path).get("full_size", {}).get("agrees")
 
 
 @pytest.fixture
@@ -195,7 +154,7 @@ def executed(path, old="", new=""):
     wakes = {knob: value for knob, value in WAKES.items() if knob in kernel.knobs(path)}
     if wakes:
         cells[0].source += STAND_IN
-    probes = {"counted": "print(elsewhere.counted)", "numbers": AT_FULL_SIZE.get(path.stem, "pass")}
+    probes = {"counted": "print(elsewhere.counted)", "numbers": agrees(path) or "pass"}
     return kernel.execute(path, knobs | wakes, strict=False, source=book, probes=probes)
 
 
@@ -207,7 +166,7 @@ def test_the_lesson_follows_the_device(path):
         assert int(lessons.text_of(run.cell("counted"))) > 1000
     at_full_size = [claim["name"] for claim in run.claims if claim["name"].startswith(tuple(WAKES.values()))]
     assert bool(at_full_size) == bool(set(WAKES) & set(kernel.knobs(path))), "the part At full size makes no claim"
-    assert (path.stem in AT_FULL_SIZE) == bool(at_full_size)
+    assert bool(agrees(path)) == bool(at_full_size)
     if at_full_size:
         assert len(at_full_size) == run.cell("full-size-run").source.count("check.claim(")
 
