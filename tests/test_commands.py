@@ -171,6 +171,29 @@ def test_bench_measures_a_notebook(write, tmp_path, monkeypatch):
     assert size.endswith("MB")
 
 
+def test_a_row_is_measured_alone(tmp_path, monkeypatch, capsys):
+    """It takes its place among the others, unless these were measured on another machine."""
+    monkeypatch.setattr(lessons, "ROOT", tmp_path)
+    monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path)
+    (tmp_path / "utils").mkdir()
+    for name in ("97_old", "98_again", "99_new"):
+        (tmp_path / f"{name}.ipynb").touch()
+    monkeypatch.setattr(bench, "machine", lambda: "this machine")
+    monkeypatch.setattr(bench, "bench_one", lambda path: ([path.stem, "9 s"], [f"- {path.stem}, x: 9"]))
+    old = "| 97_old | 1 s |\n| 98_again | 1 s |\n\n- 97_old, x: 1\n- 98_again, x: 1\n\nMeasured alone, one thread, on "
+    readme = tmp_path / "README.md"
+    readme.write_text(f"<!-- bench -->\n{old}this machine.\n<!-- /bench -->\n")
+    bench.bench(["98_again", "99_new"])
+    wanted = ["| 97_old | 1 s |", "| 98_again | 9 s |", "| 99_new | 9 s |"]
+    wanted += ["- 97_old, x: 1", "- 98_again, x: 9", "- 99_new, x: 9"]
+    assert [line for line in readme.read_text().splitlines() if re.match(r"(\||-) \d", line)] == wanted
+    other = f"<!-- bench -->\n{old}a faster one.\n<!-- /bench -->\n"
+    readme.write_text(other)
+    bench.bench(["99_new"])
+    assert readme.read_text() == other
+    assert "of another machine and stays as it is" in capsys.readouterr().out
+
+
 def test_the_cost_of_an_import_is_measured():
     assert 0 < bench.import_seconds("measure") < 60
 

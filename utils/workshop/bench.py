@@ -68,22 +68,37 @@ def with_table(document: str, mark: str, text: str) -> str:
     return new
 
 
+def merged(table: str, measured: dict[str, tuple[list[str], list[str]]]) -> tuple[list[str], list[str]]:
+    """Return the rows and the comparisons of a table with those of the lessons that were measured in their places."""
+    rows = {name: "| " + " | ".join(row) + " |" for name, (row, _) in measured.items()}
+    compared = {name: lines for name, (_, lines) in measured.items()}
+    for path in lessons.find():
+        name = path.stem
+        if name not in measured:
+            kept = re.findall(rf"^\| {name} \|.*", table, re.M)
+            rows.update({name: kept[0]} if kept else {})
+            compared[name] = re.findall(rf"^- {name}, .*", table, re.M)
+    return [rows[name] for name in sorted(rows)], [line for name in sorted(compared) for line in compared[name]]
+
+
 def bench(names: list[str]) -> int:
-    """Run each notebook alone and write the table into the README."""
-    rows = [["lesson", "seconds", "peak memory", "redraw (95 %)", "size", "claims"], ["---"] * 6]
-    compared = []
+    """Run each notebook alone and write its row into the README's table; rows of two machines are not mixed."""
+    measured = {}
     for path in tqdm(lessons.find(names), desc="bench", disable=None):
-        row, lines = bench_one(path)
-        rows.append(row)
-        compared += lines
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        measured[path.stem] = bench_one(path)
+    readme = lessons.ROOT / "README.md"
+    document = readme.read_text(encoding="utf-8")
+    here = f"Measured alone, one thread, on {machine()}."
+    alone = bool(names) and here not in document
+    rows, compared = merged("" if alone else document, measured)
+    table = "\n".join(["| lesson | seconds | peak memory | redraw (95 %) | size | claims |", "| --- " * 6 + "|", *rows])
     rooms = sorted(p.stem for p in (lessons.ROOT / "utils").glob("[a-z]*.py"))
     imports = ", ".join(f"{room} {import_seconds(room):.2f} s" for room in rooms)
-    about = f"Measured alone, one thread, on {machine()}. "
-    about += f"Importing a module of utils, beyond the libraries it needs: {imports}."
+    about = f"{here} Importing a module of utils, beyond the libraries it needs: {imports}."
     text = "\n\n".join(filter(None, [table, "\n".join(compared), about]))
     print(text)
-    if not names:
-        readme = lessons.ROOT / "README.md"
-        lessons.replace(readme, with_table(readme.read_text(encoding="utf-8"), "bench", text))
+    if alone:
+        print("The README's table is of another machine and stays as it is; without names all is measured here.")
+    else:
+        lessons.replace(readme, with_table(document, "bench", text))
     return 0
