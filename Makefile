@@ -5,6 +5,8 @@ SEEDS ?= 10
 SET ?=
 SCHEDULER ?=
 WORKERS ?= 2
+PART ?=
+ALL ?=
 TIMEOUT ?= 900
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
@@ -21,8 +23,8 @@ help:  ## list the commands
 lab: .venv/lab  ## open the course in JupyterLab
 	$(BIN)/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
-test: .venv/test  ## prove it: every lane, with the network cut; of lessons proved before, two again (or NB=10_cnn, in full)
-	$(WORKSHOP) test $(NB) --workers $(WORKERS)
+test: .venv/test  ## prove it, with the network cut; of lessons proved before, two again; ALL=1: all; NB=10_cnn; PART=2/3
+	$(WORKSHOP) test $(NB) --workers $(WORKERS) $(if $(PART),--part $(PART)) $(if $(ALL),--everything)
 
 prove: .venv/test  ## prove in full every lesson that changed (or NB=10_cnn), and write down that it is proved
 	$(WORKSHOP) prove $(NB) --workers $(WORKERS)

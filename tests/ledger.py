@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import time
+import zlib
 from collections import defaultdict
 from pathlib import Path
 
@@ -26,7 +27,7 @@ KINDS = {  # what a lesson does when it is run, and how it is shown: the lanes o
     "page": ("slides", "site", "browser"),
 }
 ALWAYS = ("::test_other_knobs[{}-small]", "::test_release[{}]")  # papermill runs every lesson each time, as nbval does
-LESSON = re.compile(r"(?:\[(?:notebooks/)?|tests/lessons/)(\d\d_\w+)")
+LESSON = re.compile(r"(?:\[|notebooks/|tests/lessons/)(\d\d_[a-z0-9_]+)")
 DRAWN = 2  # lessons of a commit whose rows are not believed
 BUDGET = 75 * 60  # seconds; what is not begun by then is called unproved
 ROOMS = {  # the files that the lanes of a proof read, beside the lesson's own
@@ -53,6 +54,14 @@ def lane(nodeid):
     if path.parts[:2] == ("tests", "lessons"):
         return "own"  # tests that one lesson brings
     return "unit" if path.parent.name == "utils" else path.stem.removeprefix("test_")
+
+
+def part_of(nodeid, parts):
+    """Return the part, from 1, that a test belongs to: a lesson's tests stay together, as do other files'."""
+    found, names = LESSON.search(nodeid), [path.stem for path in lessons.find()]
+    if found and found[1] in names:
+        return names.index(found[1]) % parts + 1
+    return zlib.crc32(nodeid.split("::")[0].encode()) % parts + 1
 
 
 def proof_of(nodeid):

@@ -157,6 +157,23 @@ def test_what_is_left_unproved_when_the_time_is_spent_is_red_and_named(ran):
     assert "not proved: the" in text
 
 
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_parts_share_the_lessons_and_keep_each_together(tree, parts):
+    kinds = [
+        "notebooks/{}.ipynb::Cell 3",
+        "tests/notebooks/test_teeth.py::test_x[{}-a b]",
+        "tests/lessons/{}/test_x.py::a",
+    ]
+    kinds += ["tests/notebooks/test_form.py::test_x[{}]", "tests/teach/test_site.py::test_page[notebooks/{}.html]"]
+    found = {name: {ledger.part_of(kind.format(name), parts) for kind in kinds} for name in NAMES}
+    assert all(len(of) == 1 for of in found.values()) and set().union(*found.values()) == set(range(1, parts + 1))
+    others = [f"tests/utils/test_{room}.py::test_{number}" for room in "abcdef" for number in (1, 2)]
+    assert all(
+        1 <= ledger.part_of(one, parts) == ledger.part_of(two, parts) <= parts
+        for one, two in zip(others[::2], others[1::2], strict=True)
+    )
+
+
 CHANGES = {
     "source": lambda tree: edit("10_planted", source="x = 2"),
     "id": lambda tree: edit("10_planted", id="three"),

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import time
 
@@ -20,6 +21,14 @@ TESTS = {
 }
 
 
+def part(text: str) -> str:
+    """Read which part of how many, as in 2/3."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; accepted is a part of several, as in 2/3.")
+    return text
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and do what it says; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m utils.workshop", description=__doc__.splitlines()[0])
@@ -33,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         lane = commands.add_parser(name, help=text)
         lane.add_argument("names", **named)
         lane.add_argument("--workers", type=sweep.count, default=os.cpu_count() or 1, help="processes")
+        if name == "test":
+            lane.add_argument("--part", type=part, default="", help="one part of several, as in 2/3")
+            lane.add_argument("--everything", action="store_true", help="take no row of the ledger for proof")
     sweep.options(commands.add_parser("sweep", help="every claim over many seeds"))
     given = parser.parse_args(arguments)
     if given.command == "new":
@@ -40,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     if given.command == "sweep":
         return sweep.main(given)
     if given.command in TESTS:
-        return TESTS[given.command][0](given.names, given.workers)
+        more = {"part": given.part, "everything": given.everything} if given.command == "test" else {}
+        return TESTS[given.command][0](given.names, given.workers, **more)
     start = time.perf_counter()
     status = ON_LESSONS[given.command][0](given.names)
     print(f"{given.command}: {time.perf_counter() - start:.0f} s", file=sys.stderr)

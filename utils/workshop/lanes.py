@@ -25,13 +25,16 @@ def ruff(*arguments: str) -> int:
     return subprocess.run([PYTHON, "-m", "ruff", *arguments], cwd=lessons.ROOT).returncode
 
 
-def test(names: list[str], workers: int) -> int:
-    """Prove the course, but for what the ledger holds; of lessons named, all their tests."""
+def test(names: list[str], workers: int, part: str = "", everything: bool = False) -> int:
+    """Prove the course, but for what the ledger holds; of lessons named, all their tests.
+
+    `part`, as in 2/3, takes one of three parts. `everything` takes no row of the ledger for proof.
+    """
     status = ruff("check", ".") or ruff("format", "--check", "utils", "tests")
-    if names:
-        which = " or ".join(path.stem for path in lessons.find(names))
-        return status or pytest(["tests", "notebooks", "-k", which], workers)
-    return status or pytest(["tests", "notebooks"], workers, COURSE_LEDGER="test")
+    which = ["-k", " or ".join(path.stem for path in lessons.find(names))] if names else []
+    environment = {"COURSE_PART": part} if part else {}
+    environment |= {} if names or everything else {"COURSE_LEDGER": "test"}
+    return status or pytest(["tests", "notebooks", *which], workers, **environment)
 
 
 def prove(names: list[str], workers: int) -> int:
