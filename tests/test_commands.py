@@ -150,6 +150,13 @@ def test_a_full_disk_leaves_the_notebook_as_it_was(write, monkeypatch):
     assert list(path.parent.iterdir()) == [path], "no half-written file stays behind"
 
 
+def test_a_copy_is_no_lesson(write, tmp_path):
+    path = write()
+    for copy in ("98_planted-Copy1", "Untitled", "98_Planted", "98 planted", "9_planted"):
+        shutil.copy(path, tmp_path / f"{copy}.ipynb")
+    assert lessons.find() == [path]
+
+
 def test_an_unknown_notebook_gets_the_list(write):
     write()
     with pytest.raises(SystemExit, match="There is no lesson 99_nothing; there are 98_planted."):

@@ -414,6 +414,42 @@ def test_release(notebook, tmp_path, capsys):
     assert f"{notebook.stem}: {len(asked)} exercise" in capsys.readouterr().out
 
 
+@pytest.fixture
+def changed(tmp_path, monkeypatch):
+    """Hand out a lesson after an edit, as `make class` would; return what is said, and whether it was released."""
+    lesson = lessons.find()[0]
+    monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path / "notebooks")
+    (tmp_path / "notebooks").mkdir()
+
+    def changed(capsys, edit, run_again=False):
+        book = lessons.read(lesson)
+        edit(book)
+        if run_again:
+            book.metadata.course.code = lessons.digest(book)
+        nbformat.write(book, tmp_path / "notebooks" / lesson.name)
+        assert handout.build([], tmp_path / "class") == 1
+        assert not (tmp_path / "class" / "release" / lesson.stem).exists()
+        return capsys.readouterr().out.splitlines()[0]
+
+    return changed
+
+
+def test_a_lesson_that_was_answered_in_class_is_not_handed_out(changed, capsys):
+    (exercise, _, solution), *_ = lessons.exercises(lessons.read(lessons.ROOT / "notebooks" / "00_start_here.ipynb"))
+    assert "changed since its clean run, by an answer or a knob" in changed(capsys, turn_knobs)
+
+    def solve(book):
+        find(book, exercise.id).source = solution.source.replace("solution_", "").rsplit("check_", 1)[0]
+
+    def mention(book):
+        cell = find(book, exercise.id)
+        cell.source = cell.source.replace("    return None", "    x = 3\n    return None")
+
+    assert "changed since its clean run" in changed(capsys, solve)
+    for edit in (solve, mention):  # and it was run again since
+        assert f"holds an answer in cell {exercise.id}" in changed(capsys, edit, run_again=True)
+
+
 def test_a_release_opens_and_runs_anywhere(tmp_path):
     """In a folder of the student's own, from top to bottom; each exercise is then not attempted yet."""
     lesson = lessons.find()[0]
@@ -481,6 +517,61 @@ def test_only_the_notebook_is_taken_and_feedback_shows_the_exercises(quick_class
     page = (root / "feedback" / "anna" / lesson.stem / f"{lesson.stem}.html").read_text(encoding="utf-8")
     assert "right (" in page and "10.0 / 10.0" in page
     assert "use_style" not in page, "the set-up is no part of the feedback"
+
+
+def test_a_graders_own_utils_changes_no_grade(quick_class, tmp_path, monkeypatch):
+    root, lesson, exercise = quick_class
+    (tmp_path / "utils.py").write_text("mine = 1")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    hand_in(root, lesson, {"anna": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])})
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    assert rows(root)["anna"][2] == "10 of 10"
+
+
+def test_a_lesson_that_does_not_run_here_is_nobodys_fault(quick_class, tmp_path, monkeypatch, capsys):
+    """Grading stops at the first, and gives no points to anyone."""
+    root, lesson, exercise = quick_class
+    (tmp_path / "utils.py").write_text("mine = 1")
+    right = Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])
+    hand_in(root, lesson, {"anna": right, "bert": right})
+    with monkeypatch.context() as patch:
+        patch.setattr(lessons, "ROOT", tmp_path)
+        assert classroom.grade([], root, timeout=SHORT) == 1
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("Stopped at anna/00_start_here: cell setup of the lesson raised ImportError: ")
+    assert not (root / "grades.csv").exists()
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    assert [row[2] for row in rows(root).values()] == ["10 of 10", "10 of 10"], "mended, both are graded"
+
+
+def test_a_lost_picture_does_not_cost_the_page(quick_class):
+    root, lesson, exercise = quick_class
+
+    def with_picture(book: Book) -> None:
+        text = "See ![my sketch](attachment:sketch.png) and ![](https://example.org/x.png)."
+        book.cells.insert(3, nbformat.v4.new_markdown_cell(text))
+
+    right = answer(exercise, solutions(lesson)[exercise])
+    hand_in(root, lesson, {"anna": Submission({exercise}, [right, with_picture])})
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    assert rows(root)["anna"][5] == "graded"
+    page = (root / "feedback" / "anna" / lesson.stem / f"{lesson.stem}.html").read_text(encoding="utf-8")
+    assert "See (sketch.png was not handed in) and" in page
+
+
+def test_a_name_that_is_not_utf8_stops_nobody(quick_class, monkeypatch, capsys):
+    root, lesson, exercise = quick_class
+    hand_in(root, lesson, {"zoe": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])})
+    try:
+        (root / "submitted" / "J\udcf6rg" / lesson.stem).mkdir(parents=True)
+    except OSError:
+        pytest.skip("this system has no such names")
+    (root / "submitted" / "__MACOSX" / "zoe").mkdir(parents=True)
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    told = rows(root)
+    assert set(told) == {r"J\udcf6rg", "zoe"} and told["zoe"][2] == "10 of 10"
+    assert told[r"J\udcf6rg"][5].startswith("the folder's name is not UTF-8")
+    assert (root / "grades.csv").read_text(encoding="utf-8").count("\n") == 3
 
 
 def test_a_submission_has_only_so_much_time(quick_class):

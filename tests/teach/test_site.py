@@ -446,7 +446,16 @@ def test_what_cannot_be_shown_is_refused_in_a_sentence(tmp_path):
     for cell in lessons.code_cells(book):
         cell.execution_count, cell.outputs = None, []
     put(book)
-    refused("10_cnn holds no outputs; execute it first: make run NB=10_cnn")
+    refused("10_cnn holds no outputs; `make run NB=10_cnn` stores a clean run.")
+    book = lessons.read(lessons.find()[0])
+    lessons.code_cells(book)[1].source += "\n1 + 1"
+    put(book)
+    refused("10_cnn was changed since its outputs were stored; `make run NB=10_cnn` stores a clean run.")
+    book = lessons.read(lessons.find()[0])
+    (explorer, *_) = [cell for cell in lessons.code_cells(book) if "widgets.explore(" in cell.source]
+    explorer.outputs = []  # what is left when JupyterLab runs and saves it
+    put(book)
+    refused(f"10_cnn has no picture of its explorer in cell {explorer.id}, which JupyterLab does not save")
     book = lessons.read(lessons.find()[0])
     pictures = [o for cell in lessons.code_cells(book) for o in cell.outputs if "image/png" in o.get("data", {})]
     pictures[0].metadata = {}
@@ -477,6 +486,7 @@ def test_a_small_course_is_built_with_its_picture_and_replaces_the_old_site(tmp_
     text = nbformat.v4.new_markdown_cell("# Zero: a title\n\n**The question.** Why?")
     code = nbformat.v4.new_code_cell("1 + 1", execution_count=1)
     book = nbformat.v4.new_notebook(cells=[text, code], metadata=start.metadata)
+    book.metadata.course.code = lessons.digest(book)
     nbformat.write(book, course / "notebooks" / "70_zero.ipynb")
     (course / "pictures" / "a.png").write_bytes(picture)
     (course / "TEACHING.md").write_text("# Teaching\n\nBack to the [README](README.md), by `[a](b.md)`.\n")

@@ -417,3 +417,13 @@ def test_prints_to_pdf(decks, page, tmp_path):
     pages = page.locator(".pdf-page").count()
     assert pages == page.evaluate("Reveal.getTotalSlides()")
     assert page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n") >= pages
+
+
+def test_a_lesson_without_outputs_makes_no_deck(tmp_path, monkeypatch):
+    book = lessons.read(lessons.find()[0])
+    for cell in lessons.code_cells(book):
+        cell.execution_count, cell.outputs = None, []
+    nbformat.write(book, tmp_path / "00_start_here.ipynb")
+    monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path)
+    with pytest.raises(SystemExit, match="^00_start_here holds no outputs; `make run NB=00_start_here` stores a clean"):
+        slides.main(["build"])

@@ -25,12 +25,17 @@ from sqlalchemy.exc import SAWarning
 from utils.teach import grading, handout
 from utils.workshop import lessons
 
+LEFTOVERS = {".DS_Store", ".ipynb_checkpoints", "__MACOSX"}  # what systems and editors leave beside students' folders
+
 
 def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
     """Yield each submission as (student, lesson, fault), with a sentence where there is nothing to grade."""
     known = {path.stem for path in lessons.find()}
     for folder in sorted((root / "submitted").iterdir()):
-        if folder.name in (".DS_Store", ".ipynb_checkpoints"):
+        if folder.name in LEFTOVERS:
+            continue
+        if folder.name != readable(folder.name):
+            yield readable(folder.name), "?", "the folder's name is not UTF-8, as after unpacking on Windows: rename it"
             continue
         if not folder.is_dir():
             yield folder.name, "?", "a file where a student's folder is wanted, as in STUDENT/10_cnn/10_cnn.ipynb"
@@ -42,22 +47,28 @@ def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
                 "the folder's name may not begin with a dot or hold , \" * ? [ ] or outer spaces",
             )
             continue
-        inside = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+        inside = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith((".", "__MACOSX"))]
         if not inside:
             yield folder.name, "?", "the folder is empty"
         for entry in inside:
             if not entry.is_dir():
                 wanted = entry.stem if entry.suffix == ".ipynb" else "LESSON"
-                yield folder.name, "?", f"{entry.name} is not in a lesson's folder; wanted is {wanted}/{wanted}.ipynb"
+                fault = f"{entry.name} is not in a lesson's folder; wanted is {wanted}/{wanted}.ipynb"
+                yield folder.name, "?", readable(fault)
             elif entry.name not in known:
-                yield folder.name, entry.name, f"there is no lesson {entry.name}"
+                yield folder.name, readable(entry.name), readable(f"there is no lesson {entry.name}")
             else:
                 file = entry / f"{entry.name}.ipynb"
                 others = ", ".join(sorted(other.name for other in entry.iterdir())) or "nothing"
                 fault = "" if file.is_file() else f"no {file.name} in the folder, but {others}"
                 if not (root / "release" / entry.name / file.name).is_file():
                     fault = f"the lesson was not handed out; `make class NB={entry.name}` makes its assignment"
-                yield folder.name, entry.name, fault
+                yield folder.name, entry.name, readable(fault)
+
+
+def readable(text: str) -> str:
+    """Write what is not UTF-8 in a file's name so that it can be printed and stored."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def not_a_notebook(file: Path) -> str:
@@ -129,16 +140,23 @@ def no_points(api: NbGraderAPI, stem: str, student: str) -> None:
 
 
 def grade_one(root: Path, api: NbGraderAPI, stem: str, student: str) -> str:
-    """Grade one submission, and tell in a line what happened."""
+    """Grade one submission, and tell in a line what happened.
+
+    Errors: LessonFaultError if the lesson's own cells do not run here.
+    """
     file = root / "submitted" / student / stem / f"{stem}.ipynb"
     fault = not_a_notebook(file)
     if not fault:
-        if handout.quietly(root, api.autograde, stem, student)["success"]:
-            handout.quietly(root, api.generate_feedback, stem, student)
+        graded = handout.quietly(root, api.autograde, stem, student)
+        if graded["success"]:
+            page = handout.quietly(root, api.generate_feedback, stem, student)["success"]
             done, release = (root / "autograded" / student / stem / file.name, root / "release" / stem / file.name)
             told = what_happened(nbformat.read(done, as_version=4), nbformat.read(release, as_version=4))
-            besides = sorted(other.name for other in file.parent.iterdir() if other != file)
+            besides = sorted(readable(other.name) for other in file.parent.iterdir() if other != file)
+            told += "" if page else f"; no feedback page: {root / 'nbgrader.log'} says why"
             return told + (f"; left aside: {', '.join(besides)}" if besides else "")
+        if why := re.search(r"LessonFaultError: (.+)", f"{graded.get('log')}\n{graded.get('error')}"):
+            raise grading.LessonFaultError(why[1])
         fault = f"could not be graded; {root / 'nbgrader.log'} says why"
     with handout.gradebook(api) as book:
         book.update_or_create_student(student)
@@ -175,7 +193,13 @@ def grade(names: list[str], root: Path = handout.CLASS, again: bool = False, **s
             of = fingerprint(root, stem, student)
             if stem in chosen and (again or told.get(key, {}).get("of") != of):
                 start = time.monotonic()
-                what = grade_one(root, api, stem, student)
+                try:
+                    what = grade_one(root, api, stem, student)
+                except grading.LessonFaultError as error:
+                    print(f"Stopped at {key}: {error}, before any answer was run. Mend this machine, then grade again.")
+                    return 1
+                except Exception as error:  # whatever it was, the next student's is graded
+                    what = f"could not be graded: {type(error).__name__}: {error}"
                 told[key] = {"of": of, "what": what, "seconds": round(time.monotonic() - start, 1)}
                 memory.write_text(json.dumps(told, indent=1), encoding="utf-8")
             before = told.get(key, {"of": of, "what": "not graded yet", "seconds": 0.0})
@@ -194,7 +218,7 @@ def grade(names: list[str], root: Path = handout.CLASS, again: bool = False, **s
     with (root / "grades.csv").open("w", newline="", encoding="utf-8") as table:
         csv.writer(table).writerows([["student", "lesson", "points", "of", "what happened"], *records])
     print(f"{len(found)} submissions, {faults} of them not graded. {root / 'grades.csv'} and report.md hold it all;")
-    print(f"{root / 'feedback'} has a page for each student.")
+    print(f"{root / 'feedback'} has a page for each submission that was graded.")
     return 0
 
 
@@ -207,6 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--timeout", type=int, default=30, help="seconds for a cell that a student wrote (30)")
     given = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", category=SAWarning)  # of nbgrader's own gradebook
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no ö stops nobody's grading
     if given.command == "build":
         return handout.build(given.names)
     return grade(given.names, again=given.again, timeout=given.timeout)

@@ -19,6 +19,8 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from traitlets import Integer
 
+from utils.workshop import lessons
+
 
 def name_of(cell: NotebookNode) -> str:
     """Return what a cell was called when it was handed out; some editors keep the metadata and change the ids."""
@@ -88,6 +90,10 @@ def rebound(handed_out: list[NotebookNode], cells: list[NotebookNode]) -> list[s
     return sorted(bound(theirs) & checked & bound(ours) - bound(stubs) - modules)
 
 
+class LessonFaultError(RuntimeError):
+    """The lesson itself does not run here, so that nobody's answers can be graded."""
+
+
 class RunChecks(Execute):
     """Runs the answers, the checks and what they need; a check that does not end in "right" ends in an error: 0 points.
 
@@ -100,7 +106,7 @@ class RunChecks(Execute):
     limit = Integer(900, help="seconds for a submission").tag(config=True)
     most = Integer(100_000, help="characters that a cell may print; the rest is dropped").tag(config=True)
     kept_environment = re.compile(
-        r"PATH|HOME|USER|USERNAME|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|TEMP|TMP|PYTHONPATH|LD_LIBRARY_PATH|\w+_NUM_THREADS"
+        r"PATH|HOME|USER|USERNAME|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|\w+_NUM_THREADS"
         r"|NBGRADER_EXECUTION|MPLCONFIGDIR|VIRTUAL_ENV|CONDA_PREFIX|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT"
         r"|USERPROFILE|APPDATA|LOCALAPPDATA",
         re.I,
@@ -121,9 +127,20 @@ class RunChecks(Execute):
                 break
             if self.well.issuperset(checks) or not needs_more(nb.cells):
                 break
+        self.blame_the_lesson(nb.cells)
         for place in checks:
             settle(nb.cells[place], ran=place in self.well)
         return nb, resources
+
+    def blame_the_lesson(self, cells: list[NotebookNode]) -> None:
+        """Raise a LessonFaultError if a cell of the lesson raised before any code of the student's had run."""
+        for place in sorted(self.needed):
+            if is_answer(cells[place]) or "added" in cells[place].metadata.get("tags", []):
+                return
+            for output in cells[place].outputs:
+                if output.output_type == "error":
+                    said = f"{output.ename}: {output.evalue}".splitlines()[0]
+                    raise LessonFaultError(f"cell {name_of(cells[place])} of the lesson raised {said}")
 
     def on_cell_executed(self, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
         """Note which cells ran to their end."""
@@ -144,7 +161,11 @@ class RunChecks(Execute):
     def start_new_kernel(self, **options: Any) -> None:
         """Start a kernel that inherits no more of the environment than it needs, and whose log nobody reads."""
         inherited = {name: text for name, text in os.environ.items() if self.kept_environment.fullmatch(name)}
-        options["env"] = {**inherited, "TQDM_DISABLE": "1"}
+        options["env"] = {
+            **inherited,
+            "TQDM_DISABLE": "1",
+            "PYTHONPATH": str(lessons.ROOT),
+        }  # no other utils goes first
         with open(os.devnull, "w") as nowhere:
             super().start_new_kernel(stdout=nowhere, stderr=nowhere, **options)
 
@@ -185,6 +206,12 @@ class OnlyExercises(NbGraderPreprocessor):
             for n, cell in enumerate(cells)
         ]
         nb.cells = [cell for n, cell in enumerate(cells) if ours[n] or task[n]]
+        picture = re.compile(r"!\[[^\]]*\]\(attachment:([^)\s]+)[^)]*\)")
+        for cell in nb.cells:  # a picture that was not handed in would leave the student without a page
+            if cell.cell_type == "markdown":
+                for found in picture.finditer(cell.source):
+                    if found[1] not in cell.get("attachments", {}):
+                        cell.source = cell.source.replace(found[0], f"({found[1]} was not handed in)")
         return nb, resources
 
 

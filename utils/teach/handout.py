@@ -1,5 +1,6 @@
 """What is handed out: each lesson as an assignment of nbgrader's, in a course directory of its layout (build/class)."""
 
+import ast
 import logging
 import os
 import re
@@ -73,6 +74,23 @@ def instructors(path: Path) -> NotebookNode:
     return book
 
 
+def unfit(path: Path) -> str:
+    """Say why a lesson cannot be handed out as it stands: it was changed and not run, or a stub holds an answer."""
+    book = lessons.read(path)
+    if lessons.changed(book):
+        return (
+            "was changed since its clean run, by an answer or a knob perhaps. "
+            f"`git checkout notebooks/{path.name}` brings back the lesson as it was; "
+            f"if the change is meant, `make run NB={path.stem}` stores it"
+        )
+    for exercise, _, _ in lessons.exercises(book):
+        (function,) = [node for node in ast.parse(exercise.source).body if isinstance(node, ast.FunctionDef)]
+        *before, last = [ast.unparse(node) for node in function.body]
+        if last not in ("return None", "return") or len(before) > 1 or not ast.get_docstring(function):
+            return f"holds an answer in cell {exercise.id}, whose stub has a docstring and returns None"
+    return ""
+
+
 def course(root: Path, **settings: Any) -> NbGraderAPI:
     """Open the course directory with its own nbgrader_config.py, and with the settings given for RunChecks."""
     if not shutil.which("alembic"):  # which nbgrader calls; it stands beside this Python
@@ -108,6 +126,10 @@ def build(names: list[str], root: Path = CLASS) -> int:
     nbformat.write(header, root / "source" / "header.ipynb")
     api = course(root)
     for path in chosen:
+        if why := unfit(path):
+            print(f"{path.stem}: not handed out. It {why}.")
+            faults += 1
+            continue
         book, source = instructors(path), root / "source" / path.stem / path.name
         count = graded_already(api, path.stem)
         if count and names_of(book) != names_of(nbformat.read(source, as_version=4)):

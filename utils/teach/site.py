@@ -90,13 +90,10 @@ def lesson(book: NotebookNode, name: str) -> NotebookNode:
     the code of figures, evidence under the line that says how many hold, answers, checks and solutions. The code of
     a question to the reader is left out.
 
-    Errors: UnfitError for a notebook without outputs, and for a picture without alternative text.
+    Errors: UnfitError for a picture without alternative text.
     """
     book = nbformat.from_dict(book)
     text = nbformat.v4.new_markdown_cell
-    code = [cell for cell in book.cells if cell.cell_type == "code"]
-    if not any(cell.execution_count for cell in code):
-        raise UnfitError(f"{name} holds no outputs; execute it first: make run NB={name}")
     cells = []
     for cell in book.cells:
         pictures = [output for output in cell.get("outputs", ()) if "image/png" in output.get("data", ())]
@@ -204,10 +201,13 @@ def tree(caption: str, entries: list[str]) -> str:
 
 def stage(root: Path, folder: Path) -> int:
     """Write what Sphinx is to read into a folder, laid out as the project is; return the number of pages."""
-    paths = sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    paths = lessons.within(root / "notebooks")
     if not paths:
         raise UnfitError(f"No notebook was found in {root / 'notebooks'}; their names begin with two digits and _.")
     books = {path.stem: nbformat.read(path, as_version=4) for path in paths}
+    for path in paths:
+        if why := lessons.unfit(path, books[path.stem]):
+            raise UnfitError(why)
     guides = [name for name in GUIDES if (root / name).is_file()]
     pages = {f"notebooks/{name}.ipynb" for name in books} | set(guides)
     (folder / "notebooks").mkdir(parents=True)

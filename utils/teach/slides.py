@@ -97,6 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
     if given.command == "present":
         present(found[0], *given.voila)
     else:
+        faults = [why for path in found if (why := lessons.unfit(path, lessons.read(path)))]
+        if faults:
+            raise SystemExit("\n".join(faults))
         for deck in build(found):
             print(deck.relative_to(lessons.ROOT))
     return 0

@@ -20,6 +20,12 @@ BUILD = ROOT / "build"
 PINNED = "nbval-check-output"
 EXERCISE_TAGS = {"exercise", "check", "solution"}
 LAYER_TAGS = {"figure", "evidence", "answer"}
+NAME = re.compile(r"\d\d_[a-z0-9]+(_[a-z0-9]+)*")  # a copy that JupyterLab made, 10_cnn-Copy1, is no lesson
+
+
+def within(folder: Path) -> list[Path]:
+    """Find the lessons in a folder, in the order of the course."""
+    return [path for path in sorted(folder.glob("*.ipynb")) if NAME.fullmatch(path.stem)]
 
 
 def find(names: Iterable[str] = ()) -> list[Path]:
@@ -27,7 +33,7 @@ def find(names: Iterable[str] = ()) -> list[Path]:
 
     Errors: SystemExit with a sentence that lists the lessons there are.
     """
-    there = {path.stem: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
+    there = {path.stem: path for path in within(NOTEBOOKS)}
     stems = [Path(name).stem for name in names]
     unknown = [stem for stem in stems if stem not in there]
     if unknown:
@@ -76,6 +82,30 @@ def digest(notebook: NotebookNode) -> str:
     """Fingerprint the code of a notebook, so that stored outputs of older code are noticed."""
     sources = [[cell.id, cell.source] for cell in code_cells(notebook)]
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+
+
+def changed(notebook: NotebookNode) -> bool:
+    """Tell whether a notebook's code is another than that of its last clean run, which left a fingerprint."""
+    course = notebook.metadata.get("course")
+    return bool(course) and course.get("code") != digest(notebook)
+
+
+def unfit(path: Path, notebook: NotebookNode) -> str:
+    """Say why what a notebook has stored cannot be shown or handed out; nothing if it can."""
+    code, why = code_cells(notebook), ""
+    lost = [
+        cell.id
+        for cell in code
+        if "widgets.explore(" in cell.source
+        and not any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+    ]
+    if not any(cell.execution_count for cell in code):
+        why = "holds no outputs"
+    elif changed(notebook):
+        why = "was changed since its outputs were stored"
+    elif lost:
+        why = f"has no picture of its explorer in cell {lost[0]}, which JupyterLab does not save"
+    return f"{path.stem} {why}; `make run NB={path.stem}` stores a clean run." if why else ""
 
 
 def claims_of(notebook: NotebookNode) -> Iterator[dict[str, Any]]:
