@@ -21,8 +21,8 @@ SIGNED, GREY = "RdBu_r", "gray"
 
 
 def use_style() -> None:
-    """Switch matplotlib to the course's style."""
-    matplotlib.style.use(Path(__file__).with_name("course.mplstyle"))
+    """Switch matplotlib to the course's style, whatever a matplotlibrc of the reader's own says."""
+    matplotlib.style.use(["default", Path(__file__).with_name("course.mplstyle")])
 
 
 def panels(

@@ -2,6 +2,9 @@
 
 import base64
 import io
+import os
+import subprocess
+import sys
 import warnings
 
 import matplotlib as mpl
@@ -33,6 +36,41 @@ def shown(picture: np.ndarray) -> tuple[float, float]:
     """Draw one picture and return the limits of its colours."""
     (drawn,) = plot.image(plot.panels()[1], picture).images
     return drawn.get_clim()
+
+
+DRAW = """
+from utils import plot
+plot.use_style()
+figure, axes = plot.panels(1, 2)
+axes[0].imshow([[0, 1], [2, 3]])
+axes[1].plot([1, 2, 3], label="a")
+axes[1].set_xlabel("x")
+axes[1].legend()
+print(hash(plot.png(figure)))
+"""
+RC = """
+text.usetex: True
+image.origin: lower
+image.cmap: jet
+figure.dpi: 30
+figure.facecolor: black
+axes.prop_cycle: cycler("color", ["red"])
+axes.autolimit_mode: round_numbers
+font.size: 30
+interactive: True
+"""
+
+
+def test_a_readers_own_matplotlibrc_changes_no_picture(tmp_path):
+    (tmp_path / "matplotlibrc").write_text(RC)
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "MPLBACKEND": "agg"}
+    drawn = []
+    for extra in ({}, {"MATPLOTLIBRC": str(tmp_path)}):
+        command = [sys.executable, "-c", DRAW]
+        shown = subprocess.run(command, capture_output=True, text=True, env=environment | extra)
+        assert not shown.returncode, shown.stderr
+        drawn.append(shown.stdout)
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize("rows, columns", [(1, 1), (1, 3), (2, 2), (4, 1)])
