@@ -8,20 +8,25 @@ WORKERS ?= 2
 PART ?=
 ALL ?=
 TIMEOUT ?= 900
+TORCH ?= auto
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 WORKSHOP := $(BIN)/python -m utils.workshop
 
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+LOCKED_TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' requirements.lock 2>/dev/null)
+
+export PIP_USER := 0
 present grade: export OMP_NUM_THREADS = 1
 
-.PHONY: help lab test prove slides present class grade site new quick run bench figures test-browser clean
+.PHONY: help settled lab test prove slides present class grade site new quick run bench figures test-browser clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 lab: .venv/lab  ## open the course in JupyterLab
-	$(BIN)/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" notebooks/00_start_here.ipynb
 
 test: .venv/test  ## prove it, with the network cut; of lessons proved before, two again; ALL=1: all; NB=10_cnn; PART=2/3
 	$(WORKSHOP) test $(NB) --workers $(WORKERS) $(if $(PART),--part $(PART)) $(if $(ALL),--everything)
@@ -80,20 +85,33 @@ clean:  ## remove what these commands made
 		echo "'$(PYTHON)' lacks the module venv. On Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 
+# An environment that was moved, copied or half made would fail later, or use the files of another folder.
+settled: .venv/pyvenv.cfg
+	@if [ "$(OS)" != Windows_NT ] && grep -q '^command = ' .venv/pyvenv.cfg && ! grep -qF ' $(CURDIR)/.venv' .venv/pyvenv.cfg; then \
+		echo "The .venv here was made for another folder. \`make clean\` removes it; then this command sets up anew."; exit 1; fi
+	@$(BIN)/python -c 'import pip' 2>/dev/null || $(BIN)/python -m ensurepip >/dev/null 2>&1 || { \
+		echo "The .venv here has no Python with pip. \`make clean\` removes it; then this command sets up anew."; exit 1; }
+
+# On Linux PyPI's torch brings gigabytes of CUDA. Without an NVIDIA card PyTorch's own index of small builds is asked
+# first, for seconds; where it does not answer, pip finds torch where it finds the rest. TORCH=cpu or cuda decides.
 # The lock holds exact versions, used as constraints; the stamps let a second call start at once.
-.venv/lab: .venv/pyvenv.cfg pyproject.toml requirements.lock
+.venv/lab: .venv/pyvenv.cfg pyproject.toml requirements.lock | settled
+	@case "$(TORCH)" in auto|cpu|cuda) ;; *) echo "TORCH was '$(TORCH)'; accepted are auto, cpu and cuda."; exit 1;; esac
+	@if [ "$(TORCH)" = cpu ] || { [ "$(TORCH)" = auto ] && [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; }; \
+	then $(BIN)/python -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("torch"))' || \
+		$(PIP) --timeout 5 --retries 0 --no-deps --index-url $(CPU_INDEX) $(or $(LOCKED_TORCH),torch) 2>/dev/null || true; fi
 	$(PIP) --editable .
 	$(BIN)/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" 2>/dev/null
 	touch $@
 
-.venv/teach: .venv/lab
+.venv/teach: .venv/lab | settled
 	$(PIP) --editable '.[teach]'
 	touch $@
 
-.venv/workshop: .venv/lab
+.venv/workshop: .venv/lab | settled
 	$(PIP) --editable '.[workshop]'
 	touch $@
 
-.venv/test: .venv/teach .venv/workshop
+.venv/test: .venv/teach .venv/workshop | settled
 	$(PIP) --editable '.[teach,workshop,test]'
 	touch $@

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -126,6 +127,106 @@ def test_a_missing_python_gets_one_sentence(tmp_path):
     shown = make_lab(tmp_path, "no-such-python")
     assert shown.returncode != 0
     assert shown.stdout.startswith("Python 3.11, 3.12 or 3.13 is needed; 'no-such-python' is")
+
+
+PIP = """#!/bin/sh
+case "$*" in
+    "-c import pip"*) exit {pip};;
+    *find_spec*) exit {torch};;
+    *ensurepip*) exit {ensurepip};;
+    *whl/cpu*) echo "asked for small builds" >> log; exit {index};;
+    *pip*) echo "$*" >> log;;
+esac
+"""
+
+
+@pytest.fixture
+def set_up(tmp_path):
+    """Run `make .venv/lab` with a Python that only notes what it is asked for; return what was noted and said."""
+    for file in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(lessons.ROOT / file, tmp_path)
+    (tmp_path / "other").mkdir()
+    for name in ("jupyter", "nvidia-smi", "uname"):
+        place = tmp_path / {"nvidia-smi": "other", "uname": "tools"}.get(name, ".venv/bin") / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("#!/bin/sh\necho Linux\n")
+        place.chmod(0o755)
+
+    def set_up(made_in=tmp_path, card=False, torch=1, pip=0, ensurepip=0, index=0, options=()):
+        (tmp_path / ".venv" / "pyvenv.cfg").write_text(f"home = /usr/bin\ncommand = python3 -m venv {made_in}/.venv\n")
+        python = tmp_path / ".venv" / "bin" / "python"
+        python.write_text(PIP.format(torch=torch, pip=pip, ensurepip=ensurepip, index=index))
+        python.chmod(0o755)
+        shell = {name: text for name, text in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+        # where this machine has a card, its nvidia-smi is out of sight
+        tools = [tmp_path / "tools", *([tmp_path / "other"] if card else [])]
+        shell["PATH"] = os.pathsep.join(
+            [*map(str, tools), *(d for d in shell["PATH"].split(os.pathsep) if not Path(d, "nvidia-smi").exists())]
+        )
+        shown = subprocess.run(["make", ".venv/lab", *options], cwd=tmp_path, env=shell, capture_output=True, text=True)
+        log = tmp_path / "log"
+        return shown, log.read_text().splitlines() if log.exists() else []
+
+    return set_up
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({}, True),
+        ({"index": 1}, True),  # it does not answer: the rest goes on
+        ({"card": True}, False),
+        ({"torch": 0}, False),  # it is there already
+        ({"options": ["TORCH=cuda"]}, False),
+        ({"options": ["TORCH=cpu"], "card": True}, True),
+    ],
+    ids=["no-card", "index-away", "card", "torch-there", "cuda", "cpu"],
+)
+def test_a_machine_without_a_card_asks_for_the_small_torch_first(set_up, given, asked):
+    shown, log = set_up(**given)
+    assert shown.returncode == 0, shown.stderr
+    assert log[0].startswith("asked") == asked and len(log) == 1 + asked
+    assert log[-1].endswith("--editable .")
+
+
+@needs_make
+def test_what_torch_may_be_is_said(set_up):
+    shown, log = set_up(options=["TORCH=gpu"])
+    assert shown.returncode and not log
+    assert shown.stdout.splitlines()[0] == "TORCH was 'gpu'; accepted are auto, cpu and cuda."
+
+
+@needs_make
+def test_an_environment_of_another_folder_or_without_pip_gets_one_sentence(set_up):
+    shown, log = set_up(made_in="/home/somebody/else where")
+    assert shown.returncode and not log
+    said = "`make clean` removes it; then this command sets up anew."
+    assert shown.stdout.splitlines() == [f"The .venv here was made for another folder. {said}"]
+    assert set_up(pip=1)[0].returncode == 0, "pip is put back"
+    shown, _ = set_up(pip=1, ensurepip=1)
+    assert shown.returncode and shown.stdout.splitlines()[0] == f"The .venv here has no Python with pip. {said}"
+
+
+@needs_make
+def test_pip_and_jupyter_are_not_led_astray_by_settings_of_the_reader():
+    shown = subprocess.run(
+        ["make", "-n", "lab"],
+        cwd=lessons.ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PIP_USER": "1", "MAKEFLAGS": ""},
+    )
+    assert f'--ServerApp.root_dir="{lessons.ROOT}" notebooks/00_start_here.ipynb' in shown.stdout
+    told = subprocess.run(
+        ["make", "-f", "-", "told"],
+        input="include Makefile\ntold:\n\t@echo $$PIP_USER\n",
+        cwd=lessons.ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PIP_USER": "1", "MAKEFLAGS": ""},
+    )
+    assert told.stdout.strip() == "0"
 
 
 def test_utils_is_imported_from_any_folder(tmp_path):
