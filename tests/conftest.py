@@ -19,12 +19,6 @@ LONGEST_FIRST = "lessons nbval classroom teeth elsewhere browser slides site com
 ONE_BY_ONE = ("lessons", "elsewhere", "full_size", "browser", "classroom", "slides")  # each test may go to any worker
 
 
-def pytest_ignore_collect(collection_path):
-    """Leave a notebook that is no lesson, such as a copy that JupyterLab made, to its writer."""
-    if collection_path.suffix == ".ipynb" and not lessons.NAME.fullmatch(collection_path.stem):
-        return True
-
-
 def pytest_generate_tests(metafunc):
     """Give a test that asks for `notebook` (or `lesson`, a notebook of a topic) each one there is, found by glob."""
     for name in ("notebook", "lesson"):

@@ -89,6 +89,15 @@ def test_run_stores_a_clean_run(write):
     assert "widgets" not in book.metadata and "execution" not in book.cells[1].metadata
 
 
+def test_a_notebook_without_its_kernels_name_runs(write):
+    path = write("print(SEED)")
+    book = lessons.read(path)
+    book.metadata = {}
+    nbformat.write(book, path)
+    assert run.run_one(path) is None
+    assert lessons.read(path).metadata.kernelspec.name == "python3"
+
+
 def test_run_keeps_what_the_writer_set_on_a_cell(write):
     path = write("print(SEED)")
     book = lessons.read(path)

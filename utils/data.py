@@ -289,7 +289,11 @@ def main(arguments: list[str] | None = None) -> int:
     if given.command == "list":
         print("digits: comes with the packages\nmanual: comes with Python")
         for name, known in FETCHED.items():
-            here = all(download.right(cache() / name / file, known_hash) for file, known_hash in known["files"].items())
+            try:
+                here = all(download.right(cache() / name / file, of) for file, of in known["files"].items())
+            except OSError as error:
+                print(f"{name}: {cache() / name} cannot be read: {error.strerror}")
+                continue
             print(f"{name}: {'in' if here else f'python -m utils.data fetch {name} puts it into'} {cache() / name}")
         return 0
     for name in given.names:

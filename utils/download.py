@@ -48,7 +48,10 @@ def fetch(mirrors: list[str], path: Path, known_hash: str) -> Path:
     try:
         if right(path, known_hash):
             return path
+        made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in made:
+            folder.chmod(0o755)  # others may share it, whatever this reader's umask is
     except OSError as error:
         raise _unusable(path, error) from error
     for url in mirrors:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from filelock import FileLock
 from nbgrader.nbgraderformat import MetadataValidator
 
 from tests.notebooks.test_lessons import attempts
@@ -542,6 +543,14 @@ def test_a_lesson_that_does_not_run_here_is_nobodys_fault(quick_class, tmp_path,
     assert not (root / "grades.csv").exists()
     assert classroom.grade([], root, timeout=SHORT) == 0
     assert [row[2] for row in rows(root).values()] == ["10 of 10", "10 of 10"], "mended, both are graded"
+
+
+def test_two_do_not_grade_at_once(quick_class):
+    root, lesson, exercise = quick_class
+    with FileLock(root / "grading.lock"), pytest.raises(SystemExit, match="Somebody is grading in .* already"):
+        classroom.grade([], root)
+    with pytest.raises(SystemExit, match="Nothing was handed in"):
+        classroom.grade([], root)
 
 
 def test_a_lost_picture_does_not_cost_the_page(quick_class):

@@ -115,8 +115,13 @@ def test_a_mirror_that_is_down_is_passed_over(server, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 def test_what_was_fetched_can_be_read_by_others(server, tmp_path):
     server.answers["/file"] = CONTENT
-    path = download.fetch([f"{server.url}/file"], tmp_path / "file", HASH)
+    before = os.umask(0o077)
+    try:
+        path = download.fetch([f"{server.url}/file"], tmp_path / "shared" / "set" / "file", HASH)
+    finally:
+        os.umask(before)
     assert path.stat().st_mode & 0o444 == 0o444
+    assert all(folder.stat().st_mode & 0o755 == 0o755 for folder in (path.parent, path.parent.parent))
 
 
 def test_what_is_here_and_right_is_not_fetched_again(server, tmp_path):
@@ -327,6 +332,15 @@ def test_a_cache_that_is_only_read_serves_what_it_has(small, server, tmp_path):
     finally:
         for entry in [tmp_path / "cache", *(tmp_path / "cache").iterdir()]:
             entry.chmod(0o755)
+
+
+def test_a_set_that_may_not_be_read_gets_a_line(small, monkeypatch, capsys):
+    def refused(path, known_hash):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(download, "right", refused)
+    assert data.main(["list"]) == 0
+    assert "cannot be read: Permission denied" in capsys.readouterr().out
 
 
 def test_the_command_fetches_and_lists(small, capsys, tmp_path):

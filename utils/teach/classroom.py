@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+from filelock import FileLock, Timeout
 from nbformat import NotebookNode
 from nbgrader.api import MissingEntry
 from nbgrader.apps.api import NbGraderAPI
@@ -173,11 +174,20 @@ def fingerprint(root: Path, stem: str, student: str) -> str:
 def grade(names: list[str], root: Path = handout.CLASS, again: bool = False, **settings: int) -> int:
     """Grade what was handed in of the lessons named, and write grades.csv and report.md; return the exit status.
 
-    What was graded before and has not changed since is not run again, unless `again`.
+    What was graded before and has not changed since is not run again, unless `again`. Only one may grade at a time.
     """
     chosen = [path.stem for path in lessons.find(names)]
     if not (root / "nbgrader_config.py").exists():
         raise SystemExit(f"There is no class in {root}; `make class` builds it.")
+    try:
+        with FileLock(root / "grading.lock", timeout=0):
+            return grade_all(chosen, root, again, **settings)
+    except Timeout:
+        raise SystemExit(f"Somebody is grading in {root} already; grade again when that has ended.") from None
+
+
+def grade_all(chosen: list[str], root: Path, again: bool, **settings: int) -> int:
+    """Grade what was handed in of the lessons chosen, one after the other, and write what came of it."""
     (root / "submitted").mkdir(exist_ok=True)
     found = list(handed_in(root))
     if not found:

@@ -19,6 +19,7 @@ from papermill.exceptions import PapermillExecutionError
 from utils.workshop import lessons
 
 DRIVE = Path(__file__).with_name("drive.py")  # runs after the last cell: moves every control of every explorer
+SPEC = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 CELL_TIMEOUT = 300  # seconds; a whole lesson takes at most 60 alone
 KERNEL_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # two torch processes with two threads each on two cores are five times slower
@@ -48,7 +49,15 @@ LocalPortCache.find_available_port = _find_available_port  # nbval, papermill an
 
 def knobs(path: Path) -> dict[str, str]:
     """Return the knobs of a notebook: the names in its cell tagged `parameters`, with their defaults as written."""
-    return {name: entry["default"] for name, entry in papermill.inspect_notebook(str(path)).items()}
+    try:
+        found = papermill.inspect_notebook(str(path))
+    except ValueError:  # some tool took the kernel's name out of it
+        with tempfile.TemporaryDirectory() as folder:
+            copy, book = Path(folder, path.name), lessons.read(path)
+            book.metadata["kernelspec"] = SPEC
+            nbformat.write(book, copy)
+            found = papermill.inspect_notebook(str(copy))
+    return {name: entry["default"] for name, entry in found.items()}
 
 
 @dataclass
@@ -82,7 +91,9 @@ def _papermill(given: Path, done: Path, tries: int = 3, **options: Any) -> None:
     """Execute a file; a kernel that never came up, because its port was taken meanwhile, is started again."""
     for left in reversed(range(tries)):
         try:
-            papermill.execute_notebook(given, done, cwd=lessons.NOTEBOOKS, kernel_name="python3", **options)
+            papermill.execute_notebook(
+                given, done, cwd=lessons.NOTEBOOKS, kernel_name="python3", language="python", **options
+            )
             return
         except RuntimeError as error:
             if not left or "Kernel died before replying" not in str(error):

@@ -22,9 +22,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
             if "image/png" in output.get("data", {}):  # without a kernel the view is empty; the still picture shows
                 output.data.pop(WIDGET, None)
         cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
-    spec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
     course = {"code": lessons.digest(notebook)}
-    notebook.metadata = {"course": course, "kernelspec": spec, "language_info": {"name": "python"}}
+    notebook.metadata = {"course": course, "kernelspec": kernel.SPEC, "language_info": {"name": "python"}}
     return notebook
 
 
