@@ -12,7 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from utils.workshop import bench, kernel, lessons, new, run
+from utils.workshop import bench, kernel, lanes, lessons, new, run
+from utils.workshop.__main__ import main
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
@@ -226,3 +227,39 @@ def test_the_table_goes_between_its_marks():
 def test_the_readme_shows_a_row_for_every_notebook():
     readme = (lessons.ROOT / "README.md").read_text(encoding="utf-8")
     assert [path.stem for path in lessons.find() if f"| {path.stem} |" not in readme] == []
+
+
+ALL_TESTS = ["tests", "notebooks"]
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen", "environment"),
+    [
+        ("test", ALL_TESTS, {"COURSE_LEDGER": "test"}),
+        ("test --part 2/3", ALL_TESTS, {"COURSE_LEDGER": "test", "COURSE_PART": "2/3"}),
+        ("test --everything --part 1/3", ALL_TESTS, {"COURSE_PART": "1/3"}),
+        ("test 10_cnn 20_rnn_lstm", [*ALL_TESTS, "-k", "10_cnn or 20_rnn_lstm"], {}),
+        ("prove", ["tests"], {"COURSE_LEDGER": "prove", "COURSE_LESSONS": ""}),
+        ("prove 10_cnn", ["tests"], {"COURSE_LEDGER": "prove", "COURSE_LESSONS": "10_cnn"}),
+        ("browser", lanes.BROWSER, {"COURSE_BROWSER": "all"}),
+    ],
+)
+def test_the_command_line_starts_the_tests_it_names(monkeypatch, given, chosen, environment):
+    started = []
+    monkeypatch.setattr(lanes, "ruff", lambda *arguments: 0)
+    monkeypatch.setattr(lanes, "pytest", lambda chosen, workers, **rest: started.append((chosen, workers, rest)) or 0)
+    assert main([*given.split(), "--workers", "3"]) == 0
+    assert started == [(chosen, 3, environment)]
+
+
+@pytest.mark.parametrize("text", ["", "3", "0/3", "4/3", "a/b", "1/3/2"])
+def test_a_part_that_is_none_is_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["test", "--part", text])
+    assert f"{text!r} is not accepted; accepted is a part of several, as in 2/3." in capsys.readouterr().err
+
+
+def test_an_unknown_lesson_starts_no_test(monkeypatch):
+    monkeypatch.setattr(lanes, "ruff", lambda *arguments: 0)
+    with pytest.raises(SystemExit, match="There is no lesson 99_dreams; there are 00_start_here"):
+        main(["prove", "99_dreams"])

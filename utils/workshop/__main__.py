@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         lane.add_argument("names", **named)
         lane.add_argument("--workers", type=sweep.count, default=os.cpu_count() or 1, help="processes")
         if name == "test":
-            lane.add_argument("--part", type=part, default="", help="one part of several, as in 2/3")
+            lane.add_argument("--part", type=part, help="one part of several, as in 2/3")
             lane.add_argument("--everything", action="store_true", help="take no row of the ledger for proof")
     sweep.options(commands.add_parser("sweep", help="every claim over many seeds"))
     given = parser.parse_args(arguments)

@@ -25,7 +25,7 @@ def ruff(*arguments: str) -> int:
     return subprocess.run([PYTHON, "-m", "ruff", *arguments], cwd=lessons.ROOT).returncode
 
 
-def test(names: list[str], workers: int, part: str = "", everything: bool = False) -> int:
+def test(names: list[str], workers: int, part: str | None = None, everything: bool = False) -> int:
     """Prove the course, but for what the ledger holds; of lessons named, all their tests.
 
     `part`, as in 2/3, takes one of three parts. `everything` takes no row of the ledger for proof.
