@@ -122,6 +122,7 @@ def test_run_does_not_replace_what_was_changed_meanwhile(write):
 def test_run_takes_only_what_changed(write, capsys):
     path = write("print(SEED)")
     assert run.run([]) == 0
+    assert "COURSE_KEEP" not in os.environ, "what is run later would replace what generators left"
     first = path.read_bytes()
     assert run.run([]) == 0
     assert "stored outputs are those of its code" in capsys.readouterr().out

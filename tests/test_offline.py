@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 
-from utils.workshop import lessons
+from utils.workshop import kernel, lessons
 
 CUT = os.environ.get("COURSE_OFFLINE")
 NOWHERE = ("192.0.2.1", 80)  # an address reserved for documentation: nothing is there
@@ -36,8 +36,8 @@ def test_this_process_is_cut():
 @needs_cut
 def test_a_kernel_is_cut(tmp_path):
     cells = [nbformat.v4.new_code_cell("SEED = 0", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(KNOCK)]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "knock.ipynb")
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "knock.ipynb")
     run = kernel.execute(tmp_path / "knock.ipynb")
     assert lessons.text_of(run.notebook.cells[-1]) == "cut\n"
 

@@ -218,13 +218,10 @@ def test_pip_and_jupyter_are_not_led_astray_by_settings_of_the_reader():
         env={**os.environ, "PIP_USER": "1", "MAKEFLAGS": ""},
     )
     assert f'--ServerApp.root_dir="{lessons.ROOT}" notebooks/00_start_here.ipynb' in shown.stdout
+    made = {**os.environ, "PIP_USER": "1", "MAKEFLAGS": "--no-print-directory"}
+    rule = "include Makefile\ntold:\n\t@echo $$PIP_USER\n"
     told = subprocess.run(
-        ["make", "-f", "-", "told"],
-        input="include Makefile\ntold:\n\t@echo $$PIP_USER\n",
-        cwd=lessons.ROOT,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PIP_USER": "1", "MAKEFLAGS": ""},
+        ["make", "-f", "-", "told"], input=rule, cwd=lessons.ROOT, env=made, capture_output=True, text=True
     )
     assert told.stdout.strip() == "0"
 

@@ -17,7 +17,6 @@ from filelock import FileLock
 from nbgrader.nbgraderformat import MetadataValidator
 
 from tests.notebooks.test_lessons import attempts
-from utils import teach
 from utils.teach import classroom, grading, handout
 from utils.workshop import kernel, lessons
 
@@ -478,7 +477,7 @@ def test_speakers_notes_stay_with_the_instructor(tmp_path, monkeypatch):
     for cell in book.cells:
         cell.metadata["course"] = {"notes": "Misconception: the sign is positive.\nAsk: why?"}
     nbformat.write(book, tmp_path / "notebooks" / lessons.find()[0].name)
-    monkeypatch.setattr(teach, "ROOT", tmp_path)
+    monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path / "notebooks")
     assert handout.build([], tmp_path / "class") == 0
     for file in (tmp_path / "class" / "release").rglob("*.ipynb"):
         assert "Misconception" not in file.read_text(encoding="utf-8")

@@ -65,9 +65,11 @@ def run(names: list[str]) -> int:
         paths = [p for p, book in stored.items() if book.metadata.get("course", {}).get("code") != lessons.digest(book)]
         if not paths:
             print("Every notebook's stored outputs are those of its code; name one with NB=... to run it all the same.")
-    generated = str(lessons.ROOT / "data" / "generated")  # generators leave their samples there, to be compared
-    os.environ.update(kernel.KERNEL_ENVIRONMENT, COURSE_STRICT="1", COURSE_KEEP=generated)
-    faults = [fault for path in paths if (fault := run_one(path))]
+    os.environ["COURSE_KEEP"] = str(lessons.ROOT / "data" / "generated")  # where generators leave their samples
+    try:
+        faults = [fault for path in paths if (fault := run_one(path))]
+    finally:
+        del os.environ["COURSE_KEEP"]  # what this process runs later leaves none
     for fault in faults:
         print(f"not stored: {fault}", file=sys.stderr)
     return bool(faults)
