@@ -28,6 +28,7 @@ KINDS = {  # what a lesson does when it is run, and how it is shown: the lanes o
 }
 ALWAYS = ("::test_other_knobs[{}-small]", "::test_release[{}]")  # papermill runs every lesson each time, as nbval does
 LESSON = re.compile(r"(?:\[|notebooks/|tests/lessons/)(\d\d_[a-z0-9_]+)")
+KEPT = re.compile(r"\bkept\(\s*[\"'](\w+)[\"']")  # what a lesson reads of what it or another one left
 DRAWN = 2  # lessons of a commit whose rows are not believed
 BUDGET = 75 * 60  # seconds; what is not begun by then is called unproved
 ROOMS = {  # the files that the lanes of a proof read, beside the lesson's own
@@ -78,15 +79,12 @@ def fingerprint(name, kind):
     A run depends on the code cells, with their ids, tags and metadata; a page on the whole file.
     """
     book = lessons.read(lessons.NOTEBOOKS / f"{name}.ipynb")
+    code = "\n".join(cell.source for cell in lessons.code_cells(book))
     cells = [(c.id, c.source, c.metadata) for c in lessons.code_cells(book)] if kind == "run" else book.cells
     parts = [name, kind, sys.platform, sys.version_info[:2], json.dumps(cells, sort_keys=True)]
     found = hashlib.sha256(repr(parts).encode())
-    patterns = (
-        *ROOMS[kind],
-        f"tests/lessons/{name}/trials.toml",
-        f"tests/lessons/{name}/*.py",
-        f"data/generated/{name[:2]}_*",
-    )
+    patterns = [*ROOMS[kind], f"tests/lessons/{name}/trials.toml", f"tests/lessons/{name}/*.py"]
+    patterns += [f"data/generated/{kept}.*" for kept in KEPT.findall(code)]
     for path in sorted({path for pattern in patterns for path in lessons.ROOT.glob(pattern) if path.is_file()}):
         text = path.read_bytes().replace(b"\r\n", b"\n")  # as git may store it on Windows
         found.update(f"{path.relative_to(lessons.ROOT).as_posix()} {hashlib.sha256(text).hexdigest()}\n".encode())

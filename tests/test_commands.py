@@ -90,6 +90,13 @@ def test_run_stores_a_clean_run(write):
     assert "widgets" not in book.metadata and "execution" not in book.cells[1].metadata
 
 
+def test_what_was_printed_in_pieces_is_stored_in_one(write):
+    path = write("import sys, time\nfor n in range(3):\n    print(n)\n    sys.stdout.flush()\n    time.sleep(0.3)")
+    assert run.run_one(path) is None
+    (output,) = lessons.read(path).cells[1].outputs
+    assert output.text == "0\n1\n2\n"
+
+
 def test_a_notebook_without_its_kernels_name_runs(write):
     path = write("print(SEED)")
     book = lessons.read(path)

@@ -43,7 +43,10 @@ def test_planted(name):
 def tree(tmp_path, monkeypatch):
     """Plant a course of three lessons with two lanes of theirs, and a test that is of no lesson."""
     for name in NAMES:
-        cells = [nbformat.v4.new_code_cell("x = 1", id="one"), nbformat.v4.new_markdown_cell("A word.", id="two")]
+        cells = [
+            nbformat.v4.new_code_cell("x = judge.kept('vae')", id="one"),
+            nbformat.v4.new_markdown_cell("A word.", id="two"),
+        ]
         path = tmp_path / "notebooks" / f"{name}.ipynb"
         path.parent.mkdir(exist_ok=True)
         nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
@@ -54,6 +57,8 @@ def tree(tmp_path, monkeypatch):
         "tests/test_rest.py": "def test_rest(): pass",
         "tests/lessons/10_planted/trials.toml": "",
         "utils/check.py": "",
+        "data/generated/vae.json": "1",
+        "data/generated/gan.json": "1",
         "requirements.lock": "",
     }.items():
         (tmp_path / room).parent.mkdir(parents=True, exist_ok=True)
@@ -180,6 +185,8 @@ CHANGES = {
     "tag": lambda tree: edit("10_planted", metadata={"tags": ["evidence"]}),
     "folded": lambda tree: edit("10_planted", metadata={"jupyter": {"source_hidden": True}}),
     "what is said of it": lambda tree: (tree / "tests/lessons/10_planted/trials.toml").write_text("x = 1"),
+    "what another lesson left": lambda tree: (tree / "data/generated/vae.json").write_text("2"),
+    "its own tests": lambda tree: (tree / "tests/lessons/10_planted/test_own.py").write_text("x = 1"),
     "a room": lambda tree: (tree / "utils/check.py").write_text("x = 1"),
     "the harness": lambda tree: (tree / "tests/notebooks/test_teeth.py").write_text("x = 1"),
     "the lock": lambda tree: (tree / "requirements.lock").write_text("torch==1.0"),
@@ -208,5 +215,6 @@ def test_stored_outputs_and_prose_leave_a_run_as_it_is(tree):
     book["cells"][0].update(execution_count=7, outputs=[nbformat.v4.new_output("stream", text="said")])
     book["cells"][1]["source"] = "Another word."
     path.write_text(json.dumps(book))
+    (tree / "data" / "generated" / "gan.json").write_text("2")  # which it does not read
     assert ledger.fingerprint("10_planted", "run") == before[0]
     assert ledger.fingerprint("10_planted", "page") != before[1]

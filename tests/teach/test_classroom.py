@@ -544,6 +544,16 @@ def test_a_lesson_that_does_not_run_here_is_nobodys_fault(quick_class, tmp_path,
     assert [row[2] for row in rows(root).values()] == ["10 of 10", "10 of 10"], "mended, both are graded"
 
 
+def test_a_class_made_by_an_older_version_is_graded_on(quick_class):
+    root, lesson, exercise = quick_class
+    settings = root / "nbgrader_config.py"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("utils.teach.grading", "utils.teach.classroom"), encoding="utf-8")
+    hand_in(root, lesson, {"anna": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])})
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    assert rows(root)["anna"][2] == "10 of 10"
+
+
 def test_two_do_not_grade_at_once(quick_class):
     root, lesson, exercise = quick_class
     with FileLock(root / "grading.lock"), pytest.raises(SystemExit, match="Somebody is grading in .* already"):

@@ -24,6 +24,7 @@ from nbgrader.apps.api import NbGraderAPI
 from sqlalchemy.exc import SAWarning
 
 from utils.teach import grading, handout
+from utils.teach.grading import OnlyExercises, Restore, RunChecks  # noqa: F401  (settings of older classes name them)
 from utils.workshop import lessons
 
 LEFTOVERS = {".DS_Store", ".ipynb_checkpoints", "__MACOSX"}  # what systems and editors leave beside students' folders

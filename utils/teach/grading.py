@@ -161,11 +161,8 @@ class RunChecks(Execute):
     def start_new_kernel(self, **options: Any) -> None:
         """Start a kernel that inherits no more of the environment than it needs, and whose log nobody reads."""
         inherited = {name: text for name, text in os.environ.items() if self.kept_environment.fullmatch(name)}
-        options["env"] = {
-            **inherited,
-            "TQDM_DISABLE": "1",
-            "PYTHONPATH": str(lessons.ROOT),
-        }  # no other utils goes first
+        first = {"PYTHONPATH": str(lessons.ROOT)}  # another package called utils would be found before the course's
+        options["env"] = {**inherited, **first, "TQDM_DISABLE": "1"}
         with open(os.devnull, "w") as nowhere:
             super().start_new_kernel(stdout=nowhere, stderr=nowhere, **options)
 

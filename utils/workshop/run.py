@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 
 from utils.workshop import kernel, lessons
@@ -16,6 +17,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 def normalise(notebook: NotebookNode) -> NotebookNode:
     """Keep of a fresh run what a reader needs and what does not change from run to run."""
+    CoalesceStreamsPreprocessor().preprocess(notebook, {})  # how a text is cut into messages differs from run to run
     for cell in lessons.code_cells(notebook):
         cell.metadata.pop("execution", None)
         for output in cell.outputs:
