@@ -174,8 +174,8 @@ def fetch(name: str) -> Path:
         except download.DownloadError as error:
             raise download.DownloadError(
                 f"The data set {name!r} is not in {cache()}, and {file} could not be fetched ({error}). "
-                f"With a network: python -m utils.data fetch {name}. Without: copy the folder {name} there from "
-                "another machine, or keep the default, which needs none."
+                f"With a network: python -m utils.data fetch {name}. Without: put {', '.join(known['files'])}, packed "
+                f"(.gz) or not, into {cache() / name}, or keep the default, which needs none."
             ) from None
     return cache() / name
 

@@ -4,6 +4,9 @@ import gzip
 import hashlib
 import http.server
 import os
+import re
+import shutil
+import ssl
 import subprocess
 import sys
 import threading
@@ -73,8 +76,8 @@ def stalls(handler):
 
 MISBEHAVIOURS = {
     "truncated": (truncated, "broke off"),
-    "truncated-gz": (cut_without_saying, "it broke off, or is no .gz"),
-    "not-a-gz": (b"<html>Please log in to this network</html>", "it broke off, or is no .gz"),
+    "truncated-gz": (cut_without_saying, "it broke off"),
+    "not-a-gz": (b"<html>Please log in to this network</html>", "its bytes are not those of the file"),
     "wrong-bytes": (gzip.compress(CONTENT[:-1] + b"!"), "its bytes are not those of the file"),
     "missing": (None, "answered 404 Not Found"),
     "stalls": (stalls, "stalled or broke off"),
@@ -109,7 +112,7 @@ def test_a_mirror_that_is_down_is_passed_over(server, tmp_path):
     server.answers["/file"] = CONTENT
     assert download.fetch(["http://127.0.0.1:9/file", f"{server.url}/file"], tmp_path / "file", HASH).is_file()
     with pytest.raises(download.DownloadError, match="could not be reached"):
-        download.fetch(["http://127.0.0.1:9/file"], tmp_path / "other", HASH)
+        download.fetch(["http://127.0.0.1:9/file"], tmp_path / "other" / "file", HASH)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
@@ -138,9 +141,109 @@ def test_what_is_here_and_broken_is_fetched_again(server, tmp_path):
 
 def test_what_is_here_and_broken_stays_when_no_mirror_has_better(server, tmp_path):
     (tmp_path / "file").write_bytes(b"a reader's own")
-    with pytest.raises(download.DownloadError):
+    with pytest.raises(download.DownloadError, match="file is here, but its bytes are not those of the file; http"):
         download.fetch([f"{server.url}/file"], tmp_path / "file", HASH)
     assert (tmp_path / "file").read_bytes() == b"a reader's own"
+
+
+@pytest.mark.parametrize("name", ["file.gz", "file", "fi.le", "file (1).gz", "archive/raw/file.gz"])
+@pytest.mark.parametrize("pack", [gzip.compress, bytes], ids=["packed", "plain"])
+def test_what_somebody_put_there_is_taken_whatever_its_name_and_nobody_is_asked(server, tmp_path, name, pack):
+    folder = tmp_path / "set"
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / "another.gz").write_bytes(gzip.compress(b"another"))
+    (folder / name).write_bytes(pack(CONTENT))
+    assert download.fetch([f"{server.url}/file.gz"], folder / "file", HASH).read_bytes() == CONTENT
+    assert server.asked == [] and (folder / name).exists(), "what is somebody's stays"
+
+
+@pytest.mark.parametrize("half", [gzip.compress(CONTENT)[:-20], b"", b"\x1f\x8b", gzip.compress(b"other")])
+def test_what_somebody_put_there_by_half_is_said_and_the_mirror_has_it(server, tmp_path, half):
+    (tmp_path / "file.gz").write_bytes(half)
+    with pytest.raises(download.DownloadError, match=r"file\.gz is here, but its bytes .*; .* answered 404"):
+        download.fetch([f"{server.url}/file.gz"], tmp_path / "file", HASH)
+    server.answers["/file.gz"] = CONTENT  # unpacked under way
+    assert download.fetch([f"{server.url}/file.gz"], tmp_path / "file", HASH).read_bytes() == CONTENT
+
+
+# What a reader's network is like ----------------------------------------------------------------------------------
+
+PROXIES = {
+    "socks://127.0.0.1:9": "could not be asked (Missing dependencies for SOCKS support.)",
+    "socks5h://127.0.0.1:9": "could not be asked (Missing dependencies for SOCKS support.)",
+    "http://127.0.0.1:9": "could not be reached",
+    "127.0.0.1:9": "could not be reached",
+    "ftp://127.0.0.1:9": "could not be asked",
+    "http://127.0.0.1:port": "could not be asked",
+    "http://[::1": "could not be asked",
+    "http://": "could not be asked",
+}
+
+
+@pytest.fixture
+def direct(monkeypatch):
+    """Forget what this machine says of proxies and certificates."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        for each in (name, name.lower()):
+            monkeypatch.delenv(each, raising=False)
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy"])
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_a_proxy_that_does_not_serve_is_named(direct, server, tmp_path, monkeypatch, proxy, variable):
+    monkeypatch.setenv(variable, proxy)
+    with pytest.raises(download.DownloadError) as error:
+        download.fetch([f"{server.url}/file"], tmp_path / "file", HASH)
+    assert str(error.value) == (
+        f"{server.url}/file: {PROXIES[proxy]} through the proxy {proxy}; HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or the "
+        "system names the proxy: accepted is http://HOST:PORT"
+    )
+    assert server.asked == [] and list(tmp_path.iterdir()) == []
+
+
+def test_what_a_proxy_answers_is_laid_to_it(direct, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", server.url)
+    server.answers["http://mirror.example/file"] = b"<html>Please log in</html>"
+    with pytest.raises(download.DownloadError) as error:
+        download.fetch(["http://mirror.example/file", "https://mirror.example/file"], tmp_path / "file", HASH)
+    plain, safe, _ = str(error.value).split("; ")
+    assert plain.endswith(f"/file: its bytes are not those of the file through the proxy {server.url}")
+    assert safe.startswith("https://mirror.example/file: was refused (501 Unsupported method")
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_no_password_is_shown(direct, server, tmp_path, monkeypatch, scheme):
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}anna:se@cret@127.0.0.1:9")
+    with pytest.raises(download.DownloadError) as error:
+        download.fetch(["http://bert:secret@mirror.example/file"], tmp_path / "file", HASH)
+    assert not re.search("anna|bert|cret", str(error.value))
+    assert f"through the proxy {scheme}127.0.0.1:9;" in str(error.value)
+    assert "http://mirror.example/file: " in str(error.value)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
+def test_a_certificate_that_nobody_signed_is_named_and_may_be_trusted(direct, server, tmp_path, monkeypatch):
+    key, own = tmp_path / "key.pem", tmp_path / "own.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=here -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*command.split(), "-keyout", key, "-out", own], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.answers["/file"], url = CONTENT, server.url.replace("http:", "https:")
+    said = "its certificate is not trusted (self-signed certificate); REQUESTS_CA_BUNDLE names a file of certificates"
+    with pytest.raises(download.DownloadError, match=re.escape(said)):
+        download.fetch([f"{url}/file"], tmp_path / "set" / "file", HASH)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nowhere"))
+    with pytest.raises(download.DownloadError, match=r"/file: Could not find a suitable TLS CA certificate bundle"):
+        download.fetch([f"{url}/file"], tmp_path / "set" / "file", HASH)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(own))
+    assert download.fetch([f"{url}/file"], tmp_path / "set" / "file", HASH).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("address", ["http://[/file", "http://host:port/file", "http://ho st/file", "http://.x/file"])
+def test_a_mirror_that_is_no_address_is_passed_over(direct, tmp_path, address):
+    with pytest.raises(download.DownloadError, match="could not be asked"):
+        download.fetch([address], tmp_path / "file", HASH)
 
 
 def fetch_elsewhere(url, path, before="", **kwargs):
@@ -269,6 +372,17 @@ def test_without_a_server_of_ones_own_the_public_mirrors_are_asked_in_turn(small
     assert len(data.load("mnist").test_y) == 10_000
 
 
+def test_four_packed_files_put_there_by_hand_are_mnist(small, server, tmp_path, made, capsys):
+    folder = tmp_path / "cache" / "mnist"
+    folder.mkdir(parents=True)
+    for address, packed in made[2].items():
+        (folder / Path(address).name).write_bytes(packed)
+    assert len(data.load("mnist").test_y) == 10_000
+    assert server.asked == []
+    assert data.main(["list"]) == 0
+    assert f"mnist: in {folder}" in capsys.readouterr().out
+
+
 def test_shakespeare_is_text(server, monkeypatch, tmp_path):
     play = "First Citizen:\nBefore we proceed any further\n"
     known = {"mirrors": data.FETCHED["shakespeare"]["mirrors"], "files": {}}
@@ -310,8 +424,9 @@ def test_offline_one_sentence_names_the_command_and_the_default(small, server, m
     said = str(error.value)
     assert "'mnist'" in said and "answered 404" in said
     assert said.endswith(
-        "With a network: python -m utils.data fetch mnist. Without: copy the folder mnist there from "
-        "another machine, or keep the default, which needs none."
+        "With a network: python -m utils.data fetch mnist. Without: put train-images-idx3-ubyte, "
+        "train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, packed (.gz) or not, into "
+        f"{data.cache() / 'mnist'}, or keep the default, which needs none."
     )
     assert len(said.splitlines()) == 1
 
