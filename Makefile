@@ -9,6 +9,7 @@ PART ?=
 ALL ?=
 TIMEOUT ?= 900
 TORCH ?= auto
+LAYER ?= all
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
@@ -34,8 +35,8 @@ test: .venv/test  ## prove it, with the network cut; of lessons proved before, t
 prove: .venv/test  ## prove in full every lesson that changed (or NB=10_cnn), and write down that it is proved
 	$(WORKSHOP) prove $(NB) --workers $(WORKERS)
 
-slides: .venv/teach  ## reveal.js decks of all lessons (or NB=10_cnn) into build/slides
-	$(BIN)/python -m utils.teach.slides build $(NB)
+slides: .venv/teach  ## reveal.js decks of all lessons (or NB=10_cnn) into build/slides; LAYER=core: for 45 minutes each
+	$(BIN)/python -m utils.teach.slides build $(NB) --layer '$(LAYER)'
 
 present: .venv/teach  ## a deck with a running kernel: make present NB=10_cnn
 	@test -n "$(NB)" || { echo "Say which notebook, as in: make present NB=10_cnn"; exit 2; }

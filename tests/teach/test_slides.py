@@ -379,6 +379,7 @@ def test_a_fragment_waits_for_its_key_and_links_lead_to_decks(page, tmp_path):
         said("## A question\n\nSee [the start](00_start_here.ipynb). **Predict** it."),
         nbformat.v4.new_code_cell("6 * 7", metadata={"slideshow": {"slide_type": "fragment"}}),
     ]
+    (tmp_path / "00_start_here.html").touch()
     _, address = deck_of(cells, tmp_path)
     visit(page, address)
     page.evaluate("Reveal.slide(0, 0, -1)")
@@ -391,6 +392,66 @@ def test_a_fragment_waits_for_its_key_and_links_lead_to_decks(page, tmp_path):
     page.keyboard.press("Space")
     expect(code).to_be_visible()
     assert page.locator("section.present a[href]").first.get_attribute("href") == "00_start_here.html"
+
+
+def test_a_link_to_a_lesson_without_a_deck_is_plain_text(tmp_path):
+    _, address = deck_of(
+        [said("See [the start](00_start_here.ipynb) and [a paper](https://a.example/x.ipynb).")], tmp_path
+    )
+    text = Path(urlsplit(address).path).read_text(encoding="utf-8")
+    assert "See the start and" in text and "00_start_here" not in text and "https://a.example/x.ipynb" in text
+    decks = slides.build([lessons.find()[0]], tmp_path / "alone")
+    assert not re.search(r"href=\"\d\d_\w+\.ipynb", decks[0].read_text(encoding="utf-8"))
+
+
+def test_the_selection_for_45_minutes_is_the_core_without_exercises(tmp_path):
+    """Counted from the lessons' tags and headings, not with the function that selects."""
+    headings = [
+        "# A",
+        "## One",
+        "### Further in",
+        "## Exercises",
+        "**Do it.**",
+        "## What we saw",
+        "## Further: more",
+        "z",
+    ]
+    trial = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in headings])
+    assert [cell.source for cell in slides.core(trial).cells] == ["# A", "## One", "### Further in", "## What we saw"]
+    for path in lessons.find():
+        book = lessons.read(path)
+        cells = [cell.id for cell in book.cells]
+        begins = {cell.source.split("\n")[0]: cell.id for cell in book.cells if cell.source.startswith("## ")}
+        end = next((name for head, name in begins.items() if head.startswith(("## Further", "## References"))), None)
+        wanted = cells[: cells.index(end) if end else None]
+        if "## Exercises" in begins:
+            wanted = [
+                *wanted[: wanted.index(begins["## Exercises"])],
+                *wanted[wanted.index(begins["## What we saw"]) :],
+            ]
+        assert [cell.id for cell in slides.core(lessons.read(path)).cells] == wanted, path.stem
+
+
+def test_a_selection_fits_its_slides_and_its_time(page, tmp_path):
+    """One lesson stands for all: the pages are laid out as those of the whole deck."""
+    (path,) = lessons.find(["10_cnn"])
+    (deck,) = slides.build([path], tmp_path, "core")
+    measured = visit(page, deck.as_uri())
+    assert not faults(page, measured, slides.core(lessons.read(path)))
+    assert 30 <= len(measured) <= 50, "about a minute a slide"
+
+
+def test_the_command_writes_a_selection_beside_the_whole_decks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(lessons, "ROOT", tmp_path)
+    monkeypatch.setattr(slides, "SLIDES", tmp_path / "slides")
+    assert slides.main(["build", "00_start_here", "--layer", "core"]) == 0
+    assert slides.main(["build", "00_start_here"]) == 0
+    wanted = [str(Path("slides", *place, "00_start_here.html")) for place in (["core"], [])]
+    assert capsys.readouterr().out.splitlines() == wanted
+    assert (tmp_path / "slides" / "core" / "assets" / "deck.js").is_file(), "the folder can be copied alone"
+    with pytest.raises(SystemExit):
+        slides.main(["build", "--layer", "kernel"])
+    assert re.search(r"invalid choice: 'kernel' \(choose from '?all'?, '?core'?\)", capsys.readouterr().err)
 
 
 def test_the_ink_of_a_deck_has_contrast(decks, page):

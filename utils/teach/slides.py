@@ -1,11 +1,13 @@
 """Slides: a reveal.js deck of each lesson from its stored outputs, and the same deck with a running kernel.
 
-`python -m utils.teach.slides build [NB ...]` writes build/slides/NB.html and, beside it, all that a deck loads.
+`python -m utils.teach.slides build [NB ...]` writes build/slides/NB.html and, beside it, all that a deck loads; with
+`--layer core` the selection for 45 minutes, into build/slides/core.
 `python -m utils.teach.slides present NB` runs the lesson and opens its deck, in which the explorers answer.
 """
 
 import argparse
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable
@@ -13,11 +15,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from nbconvert import SlidesExporter
+from nbformat import NotebookNode
 from traitlets.config import Config
 
 from utils.workshop import lessons
 
 SLIDES = lessons.ROOT / "build" / "slides"
+LAYERS = ("all", "core")
+LINK = re.compile(r"\[([^]]+)\]\((\d\d_\w+)\.ipynb\)")
 TEMPLATES = Path(__file__).with_name("templates")
 DECK = TEMPLATES / "nbconvert" / "templates" / "deck"
 
@@ -40,16 +45,37 @@ def lay_assets(folder: Path) -> None:
         shutil.copyfile(str(source), assets / target)
 
 
-def build(notebooks: Iterable[Path], folder: Path = SLIDES) -> list[Path]:
-    """Write the deck of each notebook, from its stored outputs, and the assets beside them; return the decks."""
+def core(book: NotebookNode) -> NotebookNode:
+    """Keep of a lesson what 45 minutes hold: its core without the exercises, and without Further and the references."""
+    kept, section = [], ""
+    for cell in book.cells:
+        if cell.cell_type == "markdown" and (heading := re.match(r"## (\w+)", cell.source)):
+            section = heading[1]
+        if section in ("Further", "References"):
+            break
+        if section != "Exercises":
+            kept.append(cell)
+    book.cells = kept
+    return book
+
+
+def build(notebooks: Iterable[Path], folder: Path = SLIDES, layer: str = "all") -> list[Path]:
+    """Write the deck of each notebook, or of its core, from stored outputs, and the assets beside; return the decks.
+
+    A link to another lesson leads to its deck, and is plain text where the folder has none.
+    """
     lay_assets(folder)
     exporter = SlidesExporter(template_name="deck", anchor_link_text="", extra_template_basedirs=[str(DECK.parent)])
-    decks = []
-    for path in notebooks:
-        page, _ = exporter.from_filename(str(path))
-        decks.append(folder / f"{path.stem}.html")
-        decks[-1].write_text(page, encoding="utf-8")
-    return decks
+    decks = {path: folder / f"{path.stem}.html" for path in notebooks}
+    there = {deck.stem for deck in (*decks.values(), *folder.glob("*.html"))}
+    for path, deck in decks.items():
+        book = core(lessons.read(path)) if layer == "core" else lessons.read(path)
+        for cell in book.cells:
+            if cell.cell_type == "markdown":
+                cell.source = LINK.sub(lambda link: link[0] if link[2] in there else link[1], cell.source)
+        page, _ = exporter.from_notebook_node(book, {"metadata": {"name": path.stem, "path": str(path.parent)}})
+        deck.write_text(page, encoding="utf-8")
+    return list(decks.values())
 
 
 def present(notebook: Path, *arguments: str) -> None:
@@ -88,7 +114,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one of the two commands; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m utils.teach.slides", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="write decks into build/slides").add_argument("names", nargs="*", metavar="NB")
+    make = commands.add_parser("build", help="write decks into build/slides")
+    make.add_argument("names", nargs="*", metavar="NB")
+    make.add_argument(
+        "--layer", choices=LAYERS, default="all", help="core: the selection for 45 minutes, in slides/core"
+    )
     live = commands.add_parser("present", help="open one deck with a running kernel")
     live.add_argument("name", metavar="NB")
     live.add_argument("voila", nargs=argparse.REMAINDER, help="options for Voilà, such as --no-browser --port=8900")
@@ -100,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
         faults = [why for path in found if (why := lessons.unfit(path, lessons.read(path)))]
         if faults:
             raise SystemExit("\n".join(faults))
-        for deck in build(found):
+        for deck in build(found, SLIDES / "core" if given.layer == "core" else SLIDES, given.layer):
             print(deck.relative_to(lessons.ROOT))
     return 0
 
