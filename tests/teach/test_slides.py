@@ -4,6 +4,7 @@ What the page says of itself is not asked: sizes, texts and pictures are measure
 the notebook's file.
 """
 
+import ast
 import os
 import re
 import socket
@@ -430,6 +431,20 @@ def test_the_selection_for_45_minutes_is_the_core_without_exercises(tmp_path):
                 *wanted[wanted.index(begins["## What we saw"]) :],
             ]
         assert [cell.id for cell in slides.core(lessons.read(path)).cells] == wanted, path.stem
+
+
+def test_the_expected_answers_of_the_guide_are_those_of_the_lessons():
+    """Each prediction of a core has its row, in the lesson's order, with one of its options."""
+    guide = (lessons.ROOT / "TEACHING.md").read_text(encoding="utf-8").partition("Expected answers")[2]
+    rows = re.findall(r"^\| (\d\d_\w+) \| (.+?) \| .+ \|$", guide.partition("</details>")[0], re.M)
+    for name in dict(rows):
+        (path,) = lessons.find([name])
+        asked = [c for c in lessons.code_cells(slides.core(lessons.read(path))) if "widgets.predict(" in c.source]
+        options = [ast.literal_eval(ast.parse(cell.source).body[-1].value.args[1]) for cell in asked]
+        told = [answer for lesson, answer in rows if lesson == name]
+        assert len(told) == len(options), f"{name}: {len(options)} predictions, {len(told)} answers"
+        assert all(answer in choice for answer, choice in zip(told, options, strict=True)), name
+    assert len(dict(rows)) >= 11
 
 
 def test_a_selection_fits_its_slides_and_its_time(page, tmp_path):
