@@ -1,5 +1,9 @@
 """Data sets against the libraries they come from, and splits against counts made by hand."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -158,3 +162,12 @@ def test_english_reads_like_english():
     words = text.lower().split()
     assert 0.03 < words.count("the") / len(words) < 0.10
     assert text == data.english()
+
+
+def test_a_utils_py_of_ones_own_brings_the_message_that_the_readme_explains(tmp_path):
+    (tmp_path / "utils.py").write_text("def accuracy(p, y):\n    return (p == y).mean()\n")
+    run = [sys.executable, "-c", "from utils import check, data, plot"]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    said = done.stderr.splitlines()[-1].partition(" (")[0]
+    readme = (Path(data.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert f"| `{said}` | A file `utils.py` of yours" in readme
