@@ -18,7 +18,9 @@ WORKSHOP := $(BIN)/python -m utils.workshop
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 LOCKED_TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' requirements.lock 2>/dev/null)
 
+export HERE := $(CURDIR)
 export PIP_USER := 0
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
 present grade: export OMP_NUM_THREADS = 1
 
 .PHONY: help settled lab test prove slides present class grade site new quick run bench figures test-browser clean
@@ -27,7 +29,7 @@ help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 lab: .venv/lab  ## open the course in JupyterLab
-	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$(CURDIR)" notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir="$$HERE" notebooks/00_start_here.ipynb
 
 test: .venv/test  ## prove it, with the network cut; of lessons proved before, two again; ALL=1: all; NB=10_cnn; PART=2/3
 	$(WORKSHOP) test $(NB) --workers $(WORKERS) $(if $(PART),--part $(PART)) $(if $(ALL),--everything)
@@ -88,7 +90,7 @@ clean:  ## remove what these commands made
 
 # An environment that was moved, copied or half made would fail later, or use the files of another folder.
 settled: .venv/pyvenv.cfg
-	@if [ "$(OS)" != Windows_NT ] && grep -q '^command = ' .venv/pyvenv.cfg && ! grep -qF ' $(CURDIR)/.venv' .venv/pyvenv.cfg; then \
+	@if [ "$(OS)" != Windows_NT ] && grep -q '^command = ' .venv/pyvenv.cfg && ! grep -qF " $$HERE/.venv" .venv/pyvenv.cfg; then \
 		echo "The .venv here was made for another folder. \`make clean\` removes it; then this command sets up anew."; exit 1; fi
 	@$(BIN)/python -c 'import pip' 2>/dev/null || $(BIN)/python -m ensurepip >/dev/null 2>&1 || { \
 		echo "The .venv here has no Python with pip. \`make clean\` removes it; then this command sets up anew."; exit 1; }

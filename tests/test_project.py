@@ -209,21 +209,33 @@ def test_an_environment_of_another_folder_or_without_pip_gets_one_sentence(set_u
 
 
 @needs_make
-def test_pip_and_jupyter_are_not_led_astray_by_settings_of_the_reader():
-    shown = subprocess.run(
-        ["make", "-n", "lab"],
-        cwd=lessons.ROOT,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PIP_USER": "1", "MAKEFLAGS": ""},
-    )
-    assert f'--ServerApp.root_dir="{lessons.ROOT}" notebooks/00_start_here.ipynb' in shown.stdout
-    made = {**os.environ, "PIP_USER": "1", "MAKEFLAGS": "--no-print-directory"}
-    rule = "include Makefile\ntold:\n\t@echo $$PIP_USER\n"
+@pytest.mark.parametrize("name", ["a [b]", "Anna's", "x$y", 'q"r', "p%q #h", "ünï", "-x"])
+def test_the_folder_of_the_course_may_have_any_name(tmp_path, name):
+    """Its environment is taken for its own, and JupyterLab begins in it."""
+    folder = tmp_path / name
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    for file in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(lessons.ROOT / file, folder)
+    (folder / ".venv" / "pyvenv.cfg").write_text(f"command = python3 -m venv {folder}/.venv\n", encoding="utf-8")
+    for program, does in (("python", "exit 0"), ("jupyter", 'printf "%s\\n" "$@"')):
+        (folder / ".venv" / "bin" / program).write_text(f"#!/bin/sh\n{does}\n")
+        (folder / ".venv" / "bin" / program).chmod(0o755)
+    shown = make_lab(folder, "python3")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert f"--ServerApp.root_dir={folder}" in shown.stdout.splitlines()
+
+
+@needs_make
+def test_no_setting_of_the_reader_leads_pip_and_python_astray():
+    """What installs elsewhere, and what imports another `utils`, stays outside; an index of the reader's own counts."""
+    names = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH", "PYTHONHOME", "PIP_INDEX_URL")
+    made = {**os.environ, **dict.fromkeys(names, "1"), "MAKEFLAGS": "--no-print-directory"}
+    rule = "include Makefile\ntold:\n\t@env\n"
     told = subprocess.run(
         ["make", "-f", "-", "told"], input=rule, cwd=lessons.ROOT, env=made, capture_output=True, text=True
     )
-    assert told.stdout.strip() == "0"
+    kept = dict(line.partition("=")[::2] for line in told.stdout.splitlines())
+    assert {name: kept[name] for name in names if name in kept} == {"PIP_USER": "0", "PIP_INDEX_URL": "1"}
 
 
 def test_utils_is_imported_from_any_folder(tmp_path):

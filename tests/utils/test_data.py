@@ -1,5 +1,6 @@
 """Data sets against the libraries they come from, and splits against counts made by hand."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +163,13 @@ def test_english_reads_like_english():
     words = text.lower().split()
     assert 0.03 < words.count("the") / len(words) < 0.10
     assert text == data.english()
+
+
+def test_a_terminal_that_knows_no_umlaut_is_told_where_the_sets_are(tmp_path):
+    poor = {**os.environ, "PYTHONIOENCODING": "ascii", "COURSE_DATA_DIR": str(tmp_path / "Übung")}
+    done = subprocess.run([sys.executable, "-m", "utils.data", "list"], env=poor, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert r"\xdcbung" in done.stdout
 
 
 def test_a_utils_py_of_ones_own_brings_the_message_that_the_readme_explains(tmp_path):
