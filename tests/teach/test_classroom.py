@@ -6,6 +6,7 @@ wrong answer of the lesson's TOML file, a stub, or a planted accident; never wha
 
 import csv
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from filelock import FileLock
+from nbclient.exceptions import DeadKernelError
 from nbgrader.nbgraderformat import MetadataValidator
+from nbgrader.utils import determine_grade
 
 from tests.notebooks.test_lessons import attempts
 from utils.teach import classroom, grading, handout
@@ -156,6 +159,9 @@ def a_class(lesson: Path) -> dict[str, Submission]:
             f"graded; cell {first} raised ZeroDivisionError; cell .* NameError",
         ),
         "not-text": Submission(set(), said="not a notebook: it is not text", raw=b"\xff\xfe\x00"),
+        "bytes-ahead": Submission(
+            set(), said="not a notebook: it begins with a byte order mark", raw=b"\xef\xbb\xbf{}"
+        ),
         "no-bytes": Submission(set(), said="not a notebook: the file is empty", raw=b""),
     }
     if number == 0:
@@ -205,6 +211,19 @@ def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Sub
         draft.id, draft.source = "draft", f"def {name}(*args):\n    return None"
         book.cells.append(draft)
 
+    def older_below(book: Book) -> None:
+        """Keep an older attempt below the check, in a file whose ids an editor dropped."""
+        older = nbformat.from_dict(find(book, first))
+        older.source = f"def {name}(*args):\n    return 0.0"
+        book.cells.insert(book.cells.index(find(book, check)) + 1, older)
+        book.nbformat_minor = 0
+        for cell in book.cells:
+            cell.pop("id", None)
+
+    def windows_lines(book: Book) -> None:
+        for cell in book.cells:
+            cell.source = cell.source.replace("\n", "\r\n")
+
     def own_loss(book: Book) -> None:
         own = nbformat.v4.new_code_cell("def loss(g, x):\n    return ((x - g) ** 2).mean()")
         book.cells.insert(book.cells.index(find(book, first)), own)
@@ -227,6 +246,8 @@ def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Sub
         "answer-deleted": Submission(set(), [delete(first)], f"graded; .*exercise cell {first} is missing: no points"),
         "kept-apart": Submission({first}, [*every, kept_apart]),
         "draft-below": Submission({first}, [*every, draft_below], f"graded; cell {first} stands twice"),
+        "older-below": Submission({first}, [*every, older_below], f"graded; cell {first} stands twice"),
+        "windows-lines": Submission({first}, [*every, windows_lines]),
         "own-loss": Submission({first}, [*every, own_loss], "graded; redefines loss, which a check uses: look at it$"),
         "unended": Submission({first}, [*every, unended]),
         "boasts-and-dies": Submission(
@@ -280,7 +301,7 @@ def points(root: Path, lesson: Path, students: list[str]) -> dict[str, dict[str,
     checks = {check.id: exercise.id for exercise, check, _ in lessons.exercises(lessons.read(lesson))}
     api = handout.course(root)
     return {
-        student: {checks[name]: got for name, (got, _) in classroom.scores(api, lesson.stem, student).items()}
+        student: {checks[name]: score.points for name, score in classroom.scores(api, lesson.stem, student).items()}
         for student in students
     }
 
@@ -636,7 +657,7 @@ def test_what_is_not_where_it_belongs_gets_a_sentence(quick_class):
     submitted = root / "submitted"
     for folder in ("empty", "misnamed/00_start_here", "unknown/99_dreams", "flat", "not-built/10_cnn", "Doe, Jane"):
         (submitted / folder).mkdir(parents=True)
-    for file in ("misnamed/00_start_here/mine.ipynb", "flat/00_start_here.ipynb", "stray.ipynb"):
+    for file in ("misnamed/00_start_here/my\nown.ipynb", "flat/00_start_here.ipynb", "stray.ipynb"):
         (submitted / file).write_text("{}")
     (submitted / "not-built/10_cnn/10_cnn.ipynb").write_text("{}")
     assert classroom.grade([], root) == 0
@@ -645,7 +666,7 @@ def test_what_is_not_where_it_belongs_gets_a_sentence(quick_class):
         "Doe, Jane": "the folder's name may not begin with a dot or hold , \" * ? [ ] or outer spaces",
         "empty": "the folder is empty",
         "flat": "00_start_here.ipynb is not in a lesson's folder; wanted is 00_start_here/00_start_here.ipynb",
-        "misnamed": "no 00_start_here.ipynb in the folder, but mine.ipynb",
+        "misnamed": "no 00_start_here.ipynb in the folder, but my own.ipynb",
         "not-built": "the lesson was not handed out; `make class NB=10_cnn` makes its assignment",
         "stray.ipynb": "a file where a student's folder is wanted, as in STUDENT/10_cnn/10_cnn.ipynb",
         "unknown": "there is no lesson 99_dreams",
@@ -653,7 +674,7 @@ def test_what_is_not_where_it_belongs_gets_a_sentence(quick_class):
 
 
 def test_commands_say_what_is_wanted(tmp_path):
-    with pytest.raises(SystemExit, match="There is no lesson 99_dreams; there are 00_start_here, 10_cnn"):
+    with pytest.raises(SystemExit, match="There is no lesson 99_dreams; there are 00_start_here, .*10_cnn"):
         handout.build(["99_dreams"], tmp_path)
     with pytest.raises(SystemExit, match="There is no class in .*; `make class` builds it"):
         classroom.grade([], tmp_path)
@@ -676,6 +697,230 @@ def test_a_lesson_with_other_cells_does_not_replace_what_was_graded(quick_class,
     assert "00_start_here: left as it was. 1 submissions were graded" in capsys.readouterr().out
     assert digests(root / "source") | digests(root / "release") == before
     assert rows(root)["anna"][2] == "10 of 10"
+
+
+# What grows stale, or ends halfway ------------------------------------------------------------------------------
+
+
+def by_hand(root: Path, lesson: Path, **fields: object) -> None:
+    """Give points as nbgrader's formgrader stores them."""
+    with handout.gradebook(handout.course(root)) as book:
+        (grade,) = book.find_submission_notebook(lesson.stem, lesson.stem, "anna").grades
+        for field_name, value in fields.items():
+            setattr(grade, field_name, value)
+        book.db.commit()
+
+
+def test_points_by_hand_of_an_earlier_hand_in_are_told(quick_class):
+    root, lesson, exercise = quick_class
+    file = root / "submitted" / "anna" / lesson.stem / lesson.name
+    page = root / "feedback" / "anna" / lesson.stem / f"{lesson.stem}.html"
+    right, look = solutions(lesson)[exercise], "graded; points by hand from before it was last graded: look at them"
+
+    def graded(source: str = "", raw: bytes | None = None) -> list[str]:
+        if source or raw:
+            file.unlink(missing_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            book = lessons.read(root / "release" / lesson.stem / lesson.name)
+            find(book, exercise).source = source
+            file.write_bytes(raw or nbformat.writes(book).encode())
+        assert classroom.grade([], root, timeout=SHORT) == 0
+        return rows(root)["anna"][2:6:3]
+
+    assert graded(wrong_answers(lesson)[exercise][0]) == ["0 of 10", "graded"]
+    by_hand(root, lesson, manual_score=7, needs_manual_grade=False)
+    assert graded() == ["7 of 10", "graded"] and "7.0 / 10.0" in page.read_text(encoding="utf-8")
+    assert graded(right) == ["7 of 10", look] == graded()
+    by_hand(root, lesson, needs_manual_grade=False)  # which formgrader sets when points are saved
+    assert graded() == ["7 of 10", "graded"]
+    by_hand(root, lesson, manual_score=None, extra_credit=3)
+    assert graded(f"{right}\n") == ["13 of 10", look]
+    assert page.exists()
+    points, said = graded(raw=b"no notebook")
+    assert points == "0 of 10" and said.endswith("; 3 points by hand are dropped")
+    assert not page.exists(), "the page of what was handed in before"
+
+
+def test_what_stops_the_grading_costs_no_points(quick_class, monkeypatch, capsys):
+    """What could not be graded is tried again, and so is what the gradebook or the memory has lost."""
+    root, lesson, exercise = quick_class
+    hand_in(root, lesson, {"anna": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])})
+
+    def fail(*arguments: object) -> None:
+        raise OSError("No space left\non device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(handout, "quietly", fail)
+        assert classroom.grade([], root, timeout=SHORT) == 0
+    assert rows(root)["anna"][2:6:3] == ["no points", "could not be graded: OSError: No space left on device"]
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    assert rows(root)["anna"][2] == "10 of 10"
+
+    by_hand(root, lesson, auto_score=0)  # as in an older copy of the gradebook
+    (memory := root / "graded.json").write_text(memory.read_text(encoding="utf-8"), encoding="utf-8")
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    assert rows(root)["anna"][2] == "10 of 10"
+    memory.write_text('{"anna', encoding="utf-8")
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    assert rows(root)["anna"][2] == "10 of 10"
+
+
+def test_stopped_by_hand_nobody_gets_points_for_it(quick_class, monkeypatch, capsys):
+    """nbgrader takes Ctrl + C for a failure, and would go on to the next."""
+    root, lesson, exercise = quick_class
+    right = Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])
+    hand_in(root, lesson, {"anna": right, "bert": right})
+
+    def stop(*arguments: object, **settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(grading.RunChecks, "run", stop)
+    with pytest.raises(KeyboardInterrupt):
+        classroom.grade([], root, timeout=SHORT)
+    assert not (root / "graded.json").exists() and not (root / "grades.csv").exists()
+    monkeypatch.setattr(classroom, "grade", stop)
+    assert classroom.main(["grade"]) == 130
+    assert "What was graded is kept" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        classroom.main(["grade", "--timeout", "0"])
+    assert "--timeout was given 0; wanted is a number of seconds, 1 or more" in capsys.readouterr().err
+
+
+def test_a_folder_or_file_that_cannot_be_read_stops_nobody(quick_class, monkeypatch):
+    root, lesson, exercise = quick_class
+    right = Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])
+    hand_in(root, lesson, {"closed": right, "locked": right, "zoe": right})
+    closed, locked = (root / "submitted" / name / lesson.stem for name in ("closed", "locked"))
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:  # rights do not stop the account that tests often run in
+        if folder in (closed.parent, locked):
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    assert {student: row[2:6:3] for student, row in rows(root).items()} == {
+        "closed": ["no points", "the folder cannot be read: Permission denied"],
+        "locked": ["no points", "00_start_here.ipynb cannot be read: Permission denied"],
+        "zoe": ["10 of 10", "graded"],
+    }
+
+
+def test_a_class_in_a_folder_whose_name_is_a_pattern(tmp_path):
+    """[ ] * ? are patterns to nbgrader, ? and % something else to its database."""
+    lesson = lessons.find()[0]
+    root = tmp_path / ("a [b] *?%41 #'{x}" if os.name == "posix" else "a [b] %41 #'{x}") / "class"
+    assert handout.build([lesson.stem], root) == 0
+    (exercise,) = solutions(lesson)
+    hand_in(root, lesson, {"anna": Submission({exercise}, [answer(exercise, solutions(lesson)[exercise])])})
+    assert classroom.grade([], root, timeout=SHORT) == 0
+    assert rows(root)["anna"][2] == "10 of 10" and (root / "gradebook.db").exists()
+
+
+class TwoRuns(grading.RunChecks):
+    """Plays the two runs of a notebook: in each the checks given are right, and the kernel dies where it is told to."""
+
+    def play(self, cells: list[Book], *runs: tuple[set[int], int | None]) -> Book:
+        self.runs, book = iter(runs), nbformat.v4.new_notebook(cells=cells, metadata={"course": {}})
+        return self.preprocess(book, {})[0]
+
+    def run(self, nb: Book, resources: object, km: object) -> None:
+        self.well, died = next(self.runs)
+        for place, cell in enumerate(nb.cells):
+            cell.outputs = [nbformat.v4.new_output("stream", text="● right\n")] * (place in self.well)
+        if died is not None:
+            self.running = grading.name_of(nb.cells[died])
+            raise DeadKernelError("Kernel died")
+
+
+def an_assignment() -> list[Book]:
+    """Make a lesson's cell and two exercises, the second of which uses what the lesson made."""
+    cells = [nbformat.v4.new_code_cell(source) for source in ("net = 1", "f = 1", "f", "g = net", "g")]
+    for place, cell in enumerate(cells):
+        kind = {"solution": place in (1, 3), "grade": place in (2, 4), "points": 5, "grade_id": f"cell-{place}"}
+        cell.metadata["nbgrader"] = kind
+    return cells
+
+
+def test_what_was_right_stays_right_when_the_whole_notebook_ends_halfway():
+    done = TwoRuns().play(an_assignment(), ({0, 1, 2, 3}, None), ({0}, 1))
+    assert [determine_grade(done.cells[place])[0] for place in (2, 4)] == [5, 0]
+    assert done.metadata["course"]["stopped"] == "the kernel died in cell cell-1"
+
+
+def test_a_kernel_that_dies_in_the_lesson_is_nobodys_fault():
+    with pytest.raises(grading.LessonFaultError, match="the kernel died in cell cell-0 of the lesson"):
+        TwoRuns().play(an_assignment(), (set(), 0))
+
+
+# What is put together -------------------------------------------------------------------------------------------
+
+
+RELEASE = [("lesson", "x = 1"), ("answer", "f = None"), ("check", "said.append(f and f() == 1)"), ("later", "y = 2")]
+LESSON, ANSWER, CHECK, LATER = RELEASE
+RIGHT, WRONG = ("answer", "f = lambda: x"), ("answer", "f = lambda: 7")
+
+
+def named(*pairs: tuple[str, str]) -> list[Book]:
+    """Make cells as they are handed out: (name, code); a name that is none of these is a student's cell."""
+    cells = [nbformat.v4.new_code_cell(source) for _, source in pairs]
+    for cell, (name, _) in zip(cells, pairs, strict=True):
+        if name in dict(RELEASE):
+            cell.metadata["nbgrader"] = {"grade_id": name, "solution": name == "answer", "grade": name == "check"}
+    return cells
+
+
+@pytest.mark.parametrize("keeps_its_id", ["first", "last", "none"])
+@pytest.mark.parametrize(
+    "handed_in",
+    [
+        [LESSON, RIGHT, CHECK, WRONG, LATER],  # an older attempt below the check
+        [WRONG, LESSON, RIGHT, CHECK, LATER],  # or as a draft on top
+        [LESSON, ANSWER, RIGHT, CHECK, LATER],  # the answer in the copy
+        [LESSON, WRONG, RIGHT, CHECK, WRONG, LATER],
+        [LESSON, ("answer", "one = 1"), ("answer", "f = lambda: one"), CHECK, LATER],  # split in two
+        [LESSON, RIGHT, ("answer", ""), CHECK, LATER],
+        [LESSON, WRONG, CHECK, LATER, ("added", "g = lambda: y // 2"), ("answer", "f = g"), CHECK],  # tried again
+        [LESSON, LATER, ("added", "g = lambda: y // 2"), ("answer", "f = g"), CHECK],  # moved down
+        [LESSON, CHECK, LATER, RIGHT],  # its check was run again after it
+    ],
+)
+def test_of_copies_the_one_counts_that_the_students_check_saw(handed_in, keeps_its_id):
+    cells = named(*handed_in)
+    for name in dict(RELEASE):
+        same = [cell for cell in cells if grading.name_of(cell) == name]
+        if same and keeps_its_id != "none":
+            same[0 if keeps_its_id == "first" else -1].id = name
+    checks = [cell for cell in cells if grading.is_check(cell)]
+    checks[-1].outputs = [nbformat.v4.new_output("stream", text="● right\n")]
+    done, notes = grading.put_together(named(*RELEASE), cells)
+    space = {"said": []}
+    for cell in done:
+        exec(cell.source, space)
+        if grading.is_check(cell):
+            assert space["said"][-1] is True
+    names = [name for name, _ in handed_in]
+    assert notes["twice"] == [name for name in dict(RELEASE) for _ in range(names.count(name) - 1)]
+    assert notes["reset"] == notes["missing"] == notes["rebound"] == []
+
+
+@pytest.mark.parametrize("kind", ["markdown", "raw"])
+def test_a_copy_that_is_no_code_is_not_run(kind):
+    cells = named(LESSON, RIGHT, WRONG, CHECK, LATER)
+    cells[2].cell_type = kind
+    done, notes = grading.put_together(named(*RELEASE), cells)
+    assert RIGHT[1] in [cell.source for cell in done if grading.is_answer(cell)] and not notes["twice"]
+
+
+@pytest.mark.parametrize("ending", ["\r\n", "\r", "  \n", "\t\n"])
+def test_how_an_editor_ends_lines_is_no_change(ending):
+    release = named(("lesson", "x = 1\ny = 2"), *RELEASE[1:])
+    cells = nbformat.from_dict(release)
+    cells[0].source = cells[0].source.replace("\n", ending) + ending
+    assert grading.put_together(release, cells)[1]["reset"] == []
+    cells[0].source = "x = 1\n y = 2"
+    assert grading.put_together(release, cells)[1]["reset"] == ["lesson"]
 
 
 # What is run ----------------------------------------------------------------------------------------------------
@@ -733,6 +978,4 @@ def test_a_check_that_does_not_say_right_gives_no_points(outputs, count, right):
         kind = ("error", error) if output == "error" else ("stream", {"name": output[0], "text": output[1]})
         cell.outputs.append(nbformat.v4.new_output(kind[0], **kind[1]))
     grading.settle(cell, ran=count is not None)
-    from nbgrader.utils import determine_grade
-
     assert determine_grade(cell) == (5 if right else 0, 5)

@@ -10,16 +10,18 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import nbformat
 from filelock import FileLock, Timeout
 from nbformat import NotebookNode
-from nbgrader.api import MissingEntry
+from nbgrader.api import Grade, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from sqlalchemy.exc import SAWarning
 
@@ -27,6 +29,7 @@ from utils.teach import grading, handout
 from utils.teach.grading import OnlyExercises, Restore, RunChecks  # noqa: F401  (settings of older classes name them)
 from utils.workshop import lessons
 
+NOT_GRADED = "could not be graded"
 LEFTOVERS = {".DS_Store", ".ipynb_checkpoints", "__MACOSX"}  # what systems and editors leave beside students' folders
 
 
@@ -49,7 +52,11 @@ def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
                 "the folder's name may not begin with a dot or hold , \" * ? [ ] or outer spaces",
             )
             continue
-        inside = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith((".", "__MACOSX"))]
+        try:
+            inside = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith((".", "__MACOSX"))]
+        except OSError as error:
+            yield folder.name, "?", f"the folder cannot be read: {error.strerror}"
+            continue
         if not inside:
             yield folder.name, "?", "the folder is empty"
         for entry in inside:
@@ -60,12 +67,22 @@ def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
             elif entry.name not in known:
                 yield folder.name, readable(entry.name), readable(f"there is no lesson {entry.name}")
             else:
-                file = entry / f"{entry.name}.ipynb"
-                others = ", ".join(sorted(other.name for other in entry.iterdir())) or "nothing"
-                fault = "" if file.is_file() else f"no {file.name} in the folder, but {others}"
-                if not (root / "release" / entry.name / file.name).is_file():
-                    fault = f"the lesson was not handed out; `make class NB={entry.name}` makes its assignment"
-                yield folder.name, entry.name, readable(fault)
+                handed_out = (root / "release" / entry.name / f"{entry.name}.ipynb").is_file()
+                wanted = f"the lesson was not handed out; `make class NB={entry.name}` makes its assignment"
+                yield folder.name, entry.name, readable(not_there(entry) if handed_out else wanted)
+
+
+def not_there(entry: Path) -> str:
+    """Say why a student's folder of a lesson holds no file to grade; nothing if it holds one."""
+    file = entry / f"{entry.name}.ipynb"
+    try:
+        others = ", ".join(sorted(other.name for other in entry.iterdir())) or "nothing"
+        if not file.is_file():
+            return f"no {file.name} in the folder, but {others}"
+        file.open("rb").close()
+        return ""
+    except OSError as error:
+        return f"{file.name} cannot be read: {error.strerror}"
 
 
 def readable(text: str) -> str:
@@ -79,6 +96,8 @@ def not_a_notebook(file: Path) -> str:
         text = file.read_text(encoding="utf-8")
         if not text.strip():
             return "not a notebook: the file is empty"
+        if text.startswith("\ufeff"):
+            return "not a notebook: it begins with a byte order mark; save it as UTF-8 without one"
         nbformat.reads(text, as_version=4)
         return ""
     except UnicodeDecodeError:
@@ -102,7 +121,7 @@ def what_happened(book: NotebookNode, release: NotebookNode) -> str:
             told += [f"{grading.name_of(cell)}: {text}" for text in said]
         elif raised:
             told.append(f"cell {grading.name_of(cell)} raised {', '.join(raised)}")
-    told += [f"cell {name} stands twice, the original counts" for name in notes["twice"]]
+    told += [f"cell {name} stands twice, each is run in its place" for name in dict.fromkeys(notes["twice"])]
     if notes["rebound"]:
         told.append(f"redefines {', '.join(notes['rebound'])}, which a check uses: look at it")
     for place, line in (("reset", "changed: put back"), ("missing", "deleted: put back")):
@@ -122,23 +141,61 @@ def what_happened(book: NotebookNode, release: NotebookNode) -> str:
     return "; ".join(["graded", *told])
 
 
-def scores(api: NbGraderAPI, stem: str, student: str) -> dict[str, tuple[float, float]]:
+class Score(NamedTuple):
+    """What the gradebook holds of a check."""
+
+    points: float  # by the instructor's hand, where there are some
+    most: float
+    automatic: float | None
+    look: bool  # whether points by hand are older than the last grading, so that somebody should look at them
+
+
+def scores(api: NbGraderAPI, stem: str, student: str) -> dict[str, Score]:
     """Read from the gradebook what each check gave and what it could give."""
     with handout.gradebook(api) as book:
         try:
             grades = book.find_submission_notebook(stem, stem, student).grades
         except MissingEntry:
             return {}
-        return {grade.name: (grade.score, grade.max_score) for grade in grades}
+        return {
+            grade.name: Score(
+                grade.score, grade.max_score, grade.auto_score, grade.needs_manual_grade and is_by_hand(grade)
+            )
+            for grade in grades
+        }
 
 
-def no_points(api: NbGraderAPI, stem: str, student: str) -> None:
-    """Enter 0 where nothing could be graded; otherwise nbgrader keeps the points of what was handed in before."""
-    with handout.gradebook(api) as book, contextlib.suppress(MissingEntry):  # where the lesson was never graded
-        for submission in book.update_or_create_submission(stem, student).notebooks:
-            for grade in submission.grades:
-                grade.auto_score, grade.needs_manual_grade = 0, False
+def is_by_hand(grade: Grade) -> bool:
+    """Tell whether an instructor gave points in nbgrader's own tools."""
+    return grade.manual_score is not None or bool(grade.extra_credit)
+
+
+def ask_for_a_look(api: NbGraderAPI, stem: str, student: str) -> None:
+    """Mark the points by hand that nbgrader kept when it graded anew; it forgets to mark extra credit."""
+    with handout.gradebook(api) as book:
+        for grade in book.find_submission_notebook(stem, stem, student).grades:
+            grade.needs_manual_grade = is_by_hand(grade)
         book.db.commit()
+
+
+def no_points(root: Path, api: NbGraderAPI, stem: str, student: str, drop: bool) -> float:
+    """Take away what an earlier hand-in got: its points, its page, and if they are to `drop` those by hand.
+
+    Returns the points by hand that were dropped.
+    """
+    shutil.rmtree(root / "feedback" / student / stem, ignore_errors=True)
+    dropped = 0.0
+    with handout.gradebook(api) as book:
+        book.update_or_create_student(student)
+        with contextlib.suppress(MissingEntry):  # where the lesson was never graded
+            for submission in book.update_or_create_submission(stem, student).notebooks:
+                for grade in submission.grades:
+                    grade.auto_score, grade.needs_manual_grade = 0, not drop
+                    if drop:
+                        dropped += (grade.manual_score or 0) + (grade.extra_credit or 0)
+                        grade.manual_score = grade.extra_credit = None
+        book.db.commit()
+    return dropped
 
 
 def grade_one(root: Path, api: NbGraderAPI, stem: str, student: str) -> str:
@@ -148,28 +205,57 @@ def grade_one(root: Path, api: NbGraderAPI, stem: str, student: str) -> str:
     """
     file = root / "submitted" / student / stem / f"{stem}.ipynb"
     fault = not_a_notebook(file)
-    if not fault:
-        graded = handout.quietly(root, api.autograde, stem, student)
-        if graded["success"]:
-            page = handout.quietly(root, api.generate_feedback, stem, student)["success"]
-            done, release = (root / "autograded" / student / stem / file.name, root / "release" / stem / file.name)
-            told = what_happened(nbformat.read(done, as_version=4), nbformat.read(release, as_version=4))
-            besides = sorted(readable(other.name) for other in file.parent.iterdir() if other != file)
-            told += "" if page else f"; no feedback page: {root / 'nbgrader.log'} says why"
-            return told + (f"; left aside: {', '.join(besides)}" if besides else "")
-        if why := re.search(r"LessonFaultError: (.+)", f"{graded.get('log')}\n{graded.get('error')}"):
-            raise grading.LessonFaultError(why[1])
-        fault = f"could not be graded; {root / 'nbgrader.log'} says why"
-    with handout.gradebook(api) as book:
-        book.update_or_create_student(student)
-    no_points(api, stem, student)
-    return fault
+    if fault:
+        dropped = no_points(root, api, stem, student, drop=True)
+        return fault + (f"; {dropped:g} points by hand are dropped" if dropped else "")
+    graded = handout.quietly(root, api.autograde, stem, student)
+    if graded["success"]:
+        ask_for_a_look(api, stem, student)
+        page = handout.quietly(root, api.generate_feedback, stem, student)["success"]
+        done, release = (root / "autograded" / student / stem / file.name, root / "release" / stem / file.name)
+        told = what_happened(nbformat.read(done, as_version=4), nbformat.read(release, as_version=4))
+        besides = sorted(readable(other.name) for other in file.parent.iterdir() if other != file)
+        told += "" if page else f"; no feedback page: {root / 'nbgrader.log'} says why"
+        return told + (f"; left aside: {', '.join(besides)}" if besides else "")
+    if why := re.search(r"LessonFaultError: (.+)", f"{graded.get('log')}\n{graded.get('error')}"):
+        raise grading.LessonFaultError(why[1])
+    no_points(root, api, stem, student, drop=False)
+    return f"{NOT_GRADED}; {root / 'nbgrader.log'} says why"
 
 
 def fingerprint(root: Path, stem: str, student: str) -> str:
     """Digest what was handed in and what was handed out."""
     files = [root / folder / stem / f"{stem}.ipynb" for folder in (f"submitted/{student}", "release")]
     return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+
+
+def remembered(memory: Path) -> dict[str, dict[str, Any]]:
+    """Read what was told of each submission; what cannot be read is graded anew."""
+    try:
+        told = json.loads(memory.read_text(encoding="utf-8"))
+        return told if isinstance(told, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def remember(memory: Path, told: dict[str, dict[str, Any]]) -> None:
+    """Store what was told, whole or not at all."""
+    new = memory.with_suffix(".new")
+    new.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    new.replace(memory)
+
+
+def shown(now: dict[str, Score]) -> list[float]:
+    """Return the points that a student's page shows."""
+    return [score.points for score in now.values()]
+
+
+def holds(last: dict[str, Any] | None, of: str, now: dict[str, Score]) -> bool:
+    """Tell whether what was told still holds: of this hand-in, it was graded, and the gradebook has those points."""
+    if last is None or last["of"] != of or last["what"].startswith(NOT_GRADED):
+        return False
+    automatic = [score.automatic for score in now.values()]  # others in a copy that was put back, none in a new one
+    return last.get("automatic", automatic) == automatic
 
 
 def grade(names: list[str], root: Path = handout.CLASS, again: bool = False, **settings: int) -> int:
@@ -196,13 +282,13 @@ def grade_all(chosen: list[str], root: Path, again: bool, **settings: int) -> in
             f"Nothing was handed in: {root / 'submitted'} holds nothing. Wanted is STUDENT/10_cnn/10_cnn.ipynb."
         )
     api, memory = handout.course(root, **settings), root / "graded.json"
-    told = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    told = remembered(memory)
     lines, records, faults = [], [], 0
     for number, (student, stem, fault) in enumerate(found, 1):
         key, seconds, points = f"{student}/{stem}", 0.0, {}
         if not fault:
             of = fingerprint(root, stem, student)
-            if stem in chosen and (again or told.get(key, {}).get("of") != of):
+            if stem in chosen and (again or not holds(told.get(key), of, scores(api, stem, student))):
                 start = time.monotonic()
                 try:
                     what = grade_one(root, api, stem, student)
@@ -210,17 +296,30 @@ def grade_all(chosen: list[str], root: Path, again: bool, **settings: int) -> in
                     print(f"Stopped at {key}: {error}, before any answer was run. Mend this machine, then grade again.")
                     return 1
                 except Exception as error:  # whatever it was, the next student's is graded
-                    what = f"could not be graded: {type(error).__name__}: {error}"
+                    what = f"{NOT_GRADED}: {type(error).__name__}: {error}"
+                    with contextlib.suppress(Exception):  # what stops the grading may stop this as well
+                        no_points(root, api, stem, student, drop=False)
+                now = scores(api, stem, student)
                 told[key] = {"of": of, "what": what, "seconds": round(time.monotonic() - start, 1)}
-                memory.write_text(json.dumps(told, indent=1), encoding="utf-8")
+                told[key] |= {"automatic": [score.automatic for score in now.values()], "page": shown(now)}
+                remember(memory, told)
             before = told.get(key, {"of": of, "what": "not graded yet", "seconds": 0.0})
             fault = before["what"] + "; handed in anew since" * (before["of"] != of)
-            seconds, points = before["seconds"], scores(api, stem, student)
+            seconds = before["seconds"]
+            if not fault.startswith(NOT_GRADED):
+                points = scores(api, stem, student)
+                if fault.startswith("graded") and before.get("page", shown(points)) != shown(points):  # by hand
+                    handout.quietly(root, api.generate_feedback, stem, student)
+                    before["page"] = shown(points)
+                    remember(memory, told)
+                looks = any(score.look for score in points.values())
+                fault += "; points by hand from before it was last graded: look at them" * looks
+        fault = " ".join(fault.split())  # names of files and of errors may break lines
         faults += not fault.startswith("graded")
-        got, most = (sum(pair[k] for pair in points.values()) for k in (0, 1))
+        got, most = (sum(score[k] for score in points.values()) for k in (0, 1))
         total = f"{got:g} of {most:g}" if points else "no points"
         records.append([student, stem, f"{got:g}" if points else "", f"{most:g}" if points else "", fault])
-        each = ", ".join(f"{name.removesuffix('-check')} {got:g}" for name, (got, _) in points.items())
+        each = ", ".join(f"{name.removesuffix('-check')} {score.points:g}" for name, score in points.items())
         line = (student, stem, total, each, f"{seconds:.1f}", fault)
         lines.append("| " + " | ".join(text.replace("|", "/") for text in line) + " |")
         print(f"{number}/{len(found)} {student}, {stem}: {total}, {seconds:.0f} s, {fault}", flush=True)
@@ -245,7 +344,13 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no ö stops nobody's grading
     if given.command == "build":
         return handout.build(given.names)
-    return grade(given.names, again=given.again, timeout=given.timeout)
+    if given.timeout < 1:
+        parser.error(f"--timeout was given {given.timeout}; wanted is a number of seconds, 1 or more")
+    try:
+        return grade(given.names, again=given.again, timeout=given.timeout)
+    except KeyboardInterrupt:
+        print("Stopped. What was graded is kept, and `make grade` goes on from there.")
+        return 130
 
 
 if __name__ == "__main__":

@@ -44,40 +44,84 @@ class Restore(NbGraderPreprocessor):
         directory, stem = self.parent.parent.coursedir, resources["nbgrader"]["assignment"]
         folder = directory.format_path(directory.release_directory, ".", stem)
         book = nbformat.read(Path(folder, f"{stem}.ipynb"), as_version=4)
-        ours = names_of(book)
-        known = {name_of(cell) for cell in book.cells}
-        handed: dict[str, int] = {}
-        for place, cell in enumerate(nb.cells):  # of several of one name the original, which kept its id; else the last
-            name = name_of(cell)
-            if name in known and (name not in handed or nb.cells[handed[name]].get("id") != name):
-                handed[name] = place
-        added: dict[str, list[NotebookNode]] = {}
-        notes: dict[str, list[str]] = {"reset": [], "missing": [], "twice": []}
-        before = ""  # the cell of ours that stands before
-        for place, cell in enumerate(nb.cells):
-            if handed.get(name_of(cell)) == place:
-                before = name_of(cell)
-            elif cell.cell_type != "raw":
-                notes["twice"] += [name_of(cell)] if name_of(cell) in ours else []
-                cell.metadata, cell.id = NotebookNode(tags=["added"]), f"added-{place}"
-                added.setdefault(before, []).append(cell)
-        cells = added.get("", [])
-        for cell in book.cells:
-            name = name_of(cell)
-            if name in ours and name not in handed:
-                notes["missing"].append(name)
-            elif name in ours and cell.metadata.nbgrader.solution:
-                cell.source = nb.cells[handed[name]].source
-            elif name in ours and cell.source.strip() != nb.cells[handed[name]].source.strip():
-                notes["reset"].append(name)
-            cells += [cell, *added.get(name, [])]
-        notes["rebound"] = rebound(book.cells, cells)
-        book.cells, book.metadata["course"] = cells, NotebookNode(notes)
+        book.cells, notes = put_together(book.cells, nb.cells)
+        book.metadata["course"] = NotebookNode(notes)
         return book, resources
 
 
+def put_together(
+    book: list[NotebookNode], handed_in: list[NotebookNode]
+) -> tuple[list[NotebookNode], dict[str, list[str]]]:
+    """Return the cells to be graded, answers and added cells among ours, and notes of what was not as handed out."""
+    handed, order = standing(book, handed_in), {name_of(cell): place for place, cell in enumerate(book)}
+    ours = {name_of(cell) for cell in book if "nbgrader" in cell.metadata}
+    added: dict[str, list[NotebookNode]] = {}
+    notes: dict[str, list[str]] = {"reset": [], "missing": [], "twice": []}
+    moved: set[str] = set()  # answers and checks that stand below later cells, as what they need may
+    before = ""  # the cell of ours that stands before
+    for place, cell in enumerate(handed_in):
+        name = name_of(cell)
+        if handed.get(name) == place:
+            our, below = book[order[name]], order[name] < order.get(before, -1)
+            if below and is_answer(our):  # unless its check stands above it
+                below = place < handed.get(name_of(book[order[name] + 1]), -1)
+            if below and (is_answer(our) or is_check(our)):
+                moved.add(name)
+                added.setdefault(before, []).append(our)
+            else:
+                before = name
+        elif cell.cell_type != "raw":
+            notes["twice"] += [name] if name in ours and cell.cell_type == "code" else []
+            cell.metadata, cell.id = NotebookNode(tags=["added"]), f"added-{place}"
+            added.setdefault(before, []).append(cell)
+    cells = added.get("", [])
+    for cell in book:
+        name = name_of(cell)
+        if name in ours and name not in handed:
+            notes["missing"].append(name)
+        elif name in ours and cell.metadata.nbgrader.solution:
+            cell.source = handed_in[handed[name]].source
+        elif name in ours and lines_of(cell) != lines_of(handed_in[handed[name]]):
+            notes["reset"].append(name)
+        cells += [*([] if name in moved else [cell]), *added.get(name, [])]
+    notes["rebound"] = rebound(book, cells)
+    return cells, notes
+
+
+def standing(book: list[NotebookNode], handed_in: list[NotebookNode]) -> dict[str, int]:
+    """Return where each cell of ours stands in what was handed in; of copies, the one that the student's check saw.
+
+    That is of a check the last that says "right", else the last; of an answer the last code before its check; of any
+    other cell the one that kept its id, else the first. The rest is run as well, all in the student's order.
+    """
+    places: dict[str, list[int]] = {}
+    for place, cell in enumerate(handed_in):
+        places.setdefault(name_of(cell), []).append(place)
+    found: dict[str, int] = {}
+    check = len(handed_in)  # where the check stands of the answer that comes next
+    for cell in reversed(book):
+        name = name_of(cell)
+        some = {place: handed_in[place] for place in places.get(name, [])}
+        code = {place: theirs.cell_type == "code" for place, theirs in some.items()}
+        if is_check(cell):
+            rank = {place: (code[place], says_right(theirs), place) for place, theirs in some.items()}
+        elif is_answer(cell):
+            rank = {place: (code[place], place < check, place) for place in some}
+        else:
+            rank = {place: (theirs.get("id") == name, -place) for place, theirs in some.items()}
+        if rank:
+            found[name] = max(rank, key=rank.__getitem__)
+        check = found.get(name, len(handed_in)) if is_check(cell) else check
+    return found
+
+
+def lines_of(cell: NotebookNode) -> list[str]:
+    """Return a cell's lines; editors end them in their own ways, and some cut off blanks."""
+    return [line.rstrip() for line in cell.source.strip().splitlines()]
+
+
 def rebound(handed_out: list[NotebookNode], cells: list[NotebookNode]) -> list[str]:
-    """List what answers and added cells bind that a check reads, beside what the stubs bind and modules."""
+    """List what answers and added cells bind that a check reads, beside what stubs and checks bind, and modules."""
 
     def bound(some: list[NotebookNode]) -> set[str]:
         return set().union(*(names_in(cell.source)[0] for cell in some if cell.cell_type == "code"))
@@ -85,9 +129,9 @@ def rebound(handed_out: list[NotebookNode], cells: list[NotebookNode]) -> list[s
     checked = set().union(*(names_in(cell.source)[2] for cell in handed_out if is_check(cell)))
     ours = [cell for cell in handed_out if cell.cell_type == "code" and not is_answer(cell)]
     theirs = [cell for cell in cells if is_answer(cell) or "added" in cell.metadata.get("tags", [])]
-    stubs = [cell for cell in handed_out if is_answer(cell)]
+    own = [cell for cell in handed_out if is_answer(cell) or is_check(cell)]  # what a check binds, it binds anew
     modules = set().union(*(imported(cell.source) for cell in ours))
-    return sorted(bound(theirs) & checked & bound(ours) - bound(stubs) - modules)
+    return sorted(bound(theirs) & checked & bound(ours) - bound(own) - modules)
 
 
 class LessonFaultError(RuntimeError):
@@ -117,30 +161,35 @@ class RunChecks(Execute):
         checks = [place for place, cell in enumerate(nb.cells) if is_check(cell)]
         self.ends, self.timeout_func = time.monotonic() + self.limit, self.seconds_for
         every = {place for place, cell in enumerate(nb.cells) if cell.cell_type == "code"}
+        right: dict[int, list[NotebookNode]] = {}  # what the checks printed that ran well, in either run
         for self.needed in (needed(nb.cells), every):
-            self.well, self.running = set(), ""
+            self.well, self.running, stopped = set(), "", ""
             try:
                 self.run(nb, resources, km)
             except (DeadKernelError, CellTimeoutError) as error:
-                why = "the kernel died" if isinstance(error, DeadKernelError) else "time ran out"
-                nb.metadata["course"]["stopped"] = f"{why} in cell {self.running}"
+                stopped = "the kernel died" if isinstance(error, DeadKernelError) else "time ran out"
+                nb.metadata["course"]["stopped"] = f"{stopped} in cell {self.running}"
+            self.blame_the_lesson(nb.cells, died=stopped == "the kernel died")
+            right |= {place: nb.cells[place].outputs for place in self.well.intersection(checks)}
+            if stopped or len(right) == len(checks) or not needs_more(nb.cells):
                 break
-            if self.well.issuperset(checks) or not needs_more(nb.cells):
-                break
-        self.blame_the_lesson(nb.cells)
         for place in checks:
-            settle(nb.cells[place], ran=place in self.well)
+            nb.cells[place].outputs = right.get(place, nb.cells[place].outputs)
+            settle(nb.cells[place], ran=place in right)
         return nb, resources
 
-    def blame_the_lesson(self, cells: list[NotebookNode]) -> None:
-        """Raise a LessonFaultError if a cell of the lesson raised before any code of the student's had run."""
+    def blame_the_lesson(self, cells: list[NotebookNode], died: bool) -> None:
+        """Raise a LessonFaultError if a cell of the lesson raised or died before any code of the student's had run."""
         for place in sorted(self.needed):
             if is_answer(cells[place]) or "added" in cells[place].metadata.get("tags", []):
                 return
+            name = name_of(cells[place])
             for output in cells[place].outputs:
                 if output.output_type == "error":
                     said = f"{output.ename}: {output.evalue}".splitlines()[0]
-                    raise LessonFaultError(f"cell {name_of(cells[place])} of the lesson raised {said}")
+                    raise LessonFaultError(f"cell {name} of the lesson raised {said}")
+            if died and name == self.running:
+                raise LessonFaultError(f"the kernel died in cell {name} of the lesson")
 
     def on_cell_executed(self, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
         """Note which cells ran to their end."""
@@ -263,7 +312,7 @@ def names_in(source: str) -> tuple[set[str], set[str], set[str], set[str]]:
     try:
         text = TransformerManager().transform_cell(source)
         tree, code = ast.parse(text), compile(text, "cell", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two are Python's for brackets without end
         text = "get_ipython"
     if "get_ipython" in text:  # magics hide names in text, so any word may be one
         words = set(re.findall(r"\w+", source))
@@ -296,17 +345,22 @@ def is_check(cell: NotebookNode) -> bool:
     return bool(cell.metadata.get("nbgrader", {}).get("grade"))
 
 
+def says_right(cell: NotebookNode) -> bool:
+    """Tell whether a check printed that the answer is right."""
+    said = "".join(output.text for output in cell.get("outputs", []) if output.get("name") == "stdout")
+    return bool(re.search(r"^● ", said, re.M))
+
+
 def settle(cell: NotebookNode, ran: bool) -> None:
     """Leave a check cell as nbgrader scores it: an error unless it ran to its end and said "right".
 
     nbgrader takes silence for right and any warning for wrong.
     """
-    said = "".join(output.text for output in cell.outputs if output.output_type == "stream")
     failed = [output for output in cell.outputs if output.output_type == "error"]
     for output in failed:
         if output.ename == "NotRightError":  # the line that it repeats stands above it
             output.traceback = ["No points."]
-    if ran and re.search(r"^● ", said, re.M) and not failed:
+    if ran and says_right(cell) and not failed:
         cell.outputs = [output for output in cell.outputs if output.output_type == "stream"]
         for output in cell.outputs:
             output.name = "stdout"

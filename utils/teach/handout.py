@@ -1,6 +1,7 @@
 """What is handed out: each lesson as an assignment of nbgrader's, in a course directory of its layout (build/class)."""
 
 import ast
+import contextlib
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
+from sqlalchemy.engine import URL
 from traitlets.config import PyFileConfigLoader
 
 from utils.teach.grading import names_of
@@ -91,15 +93,27 @@ def unfit(path: Path) -> str:
     return ""
 
 
+class Folder(CourseDirectory):
+    """A course directory whose paths begin in it: nbgrader searches by patterns, and takes [ ] in its path for one."""
+
+    def format_path(self, nbgrader_step: str, student_id: str, assignment_id: str, escape: bool = False) -> str:
+        """Write a path, or a regular expression of one, from the course directory on."""
+        path, root = super().format_path(nbgrader_step, student_id, assignment_id, escape), os.path.join(self.root, "")
+        return path.removeprefix(re.escape(root) if escape else root)
+
+
 def course(root: Path, **settings: Any) -> NbGraderAPI:
     """Open the course directory with its own nbgrader_config.py, and with the settings given for RunChecks."""
     if not shutil.which("alembic"):  # which nbgrader calls; it stands beside this Python
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
     config.CourseDirectory.root = str(root)
+    if "db_url" not in config.CourseDirectory:  # nbgrader's own would be cut at a ? in the path
+        file = str(root.absolute() / "gradebook.db")
+        config.CourseDirectory.db_url = URL.create("sqlite", database=file).render_as_string()
     config.RunChecks.update(settings)
     config.NbGraderAPI.log_level = logging.INFO
-    return NbGraderAPI(CourseDirectory(config=config), config=config)
+    return NbGraderAPI(Folder(config=config), config=config)
 
 
 def gradebook(api: NbGraderAPI) -> Gradebook:
@@ -158,9 +172,12 @@ def build(names: list[str], root: Path = CLASS) -> int:
 def quietly(root: Path, step: Any, *arguments: Any) -> dict[str, Any]:
     """Take a step of nbgrader's; what it logs goes into a file, what it returns comes back."""
     try:
-        answer = step(*arguments)
+        with contextlib.chdir(root):  # where the paths of a `Folder` begin
+            answer = step(*arguments)
     finally:
         os.environ.pop("NBGRADER_EXECUTION", None)  # nbgrader leaves it behind after an error
+    if answer.get("error", "").rstrip().endswith("KeyboardInterrupt"):  # which nbgrader takes for a failure
+        raise KeyboardInterrupt
     with (root / "nbgrader.log").open("a", encoding="utf-8") as log:
         log.write(f"--- {step.__name__} {' '.join(arguments)}\n{answer.get('log', '')}{answer.get('error', '')}")
     return answer
