@@ -9,6 +9,7 @@ import pytest
 
 from tests.notebooks import test_form
 from tests.notebooks.bite import FORKS, bite, told_cells
+from tests.notebooks.test_lessons import each_twice
 from utils.workshop import kernel, lessons, new
 
 KNOBS = "SEED = 0  # which random numbers"
@@ -108,6 +109,13 @@ def test_a_cell_that_raises_is_named(write):
     path = write("1 / 0")
     run = kernel.execute(path)
     assert "ZeroDivisionError: division by zero" in kernel.failure(path, run.error)
+
+
+def test_a_cell_that_cannot_run_again_is_named(write):
+    path = write("parts = ['once']", "parts.append('again')\n_, part = parts")
+    assert kernel.execute(path).error is None
+    run = kernel.execute(path, source=each_twice(lessons.read(path)))
+    assert run.error.cell.endswith("-again") and run.error.ename == "ValueError"
 
 
 def test_a_kernel_that_ends_early_is_an_error(write):

@@ -3,6 +3,7 @@
 The second-seed run of a notebook stays alive after its last cell: its widgets and exercises are tried in that kernel.
 """
 
+import copy
 import functools
 import json
 import re
@@ -51,7 +52,7 @@ for _first in [*_mistakes, _right]:
 """
 
 
-def attempts(book, said) -> dict[str, str]:
+def attempts(book, trials) -> dict[str, str]:
     """Write each attempt at an exercise as a cell: an answer, then the exercise's own check."""
     cells = {}
     for exercise, check, solution in lessons.exercises(book):
@@ -63,7 +64,7 @@ def attempts(book, said) -> dict[str, str]:
         for kind, body in ODD_ANSWERS.items():
             cells[f"try-{exercise.id}-{kind}"] = f"def {name}(*args, **kwargs):\n    {body}\n{check.source}"
         cells[f"try-{exercise.id}-is-no-function"] = f"{name} = 3\n{check.source}"
-        for number, entry in enumerate(e for e in said.get("wrong", []) if e["exercise"] == exercise.id):
+        for number, entry in enumerate(e for e in trials.get("wrong", []) if e["exercise"] == exercise.id):
             further = f"\n{again[0]}" * 2  # each run of the check shows one hint more
             cells[f"try-{exercise.id}-wrong-{number}"] = f"{entry['answer']}\n{check.source}{further}"
         call = again[0].replace(f"({name})", f"(solution_{name})")
@@ -108,7 +109,7 @@ def test_widgets(notebook, record_property):
 
 
 def test_exercises(notebook):
-    run, said = live_run(notebook), lessons.trials(notebook)
+    run, trials = live_run(notebook), lessons.trials(notebook)
     for exercise, check, solution in lessons.exercises(run.notebook):
 
         def tried(kind, identifier=exercise.id):
@@ -120,18 +121,29 @@ def test_exercises(notebook):
         assert not tried("pairs"), f"{exercise.id}: a mix of mistakes is accepted: {tried('pairs')}"
         for kind in (*ODD_ANSWERS, "is-no-function"):
             assert tried(kind).startswith("◐"), f"{exercise.id}: an answer that {kind} got {tried(kind)!r}"
-        for number, entry in enumerate(e for e in said["wrong"] if e["exercise"] == exercise.id):
+        for number, entry in enumerate(e for e in trials["wrong"] if e["exercise"] == exercise.id):
             line = tried(f"wrong-{number}")
             assert line.startswith("◐"), f"{exercise.id}: wrong answer {number} got {line!r}"
             assert re.search(entry["hint"], line), f"{exercise.id}: wrong answer {number} got the hint {line!r}"
 
 
+def each_twice(book):
+    """Put every code cell there twice but the knobs, as a reader runs a cell again."""
+    for place, cell in reversed([*enumerate(book.cells)]):
+        if cell.cell_type == "code" and "parameters" not in lessons.tags(cell):
+            again = copy.deepcopy(cell)
+            again.id += "-again"
+            book.cells.insert(place + 1, again)
+    return book
+
+
 @pytest.mark.parametrize("setting", ["small", "odd"])
 def test_other_knobs(lesson, setting):
-    given = lessons.trials(lesson)["knobs"][setting]
+    given, book = lessons.trials(lesson)["knobs"][setting], lessons.read(lesson)
     names = ", ".join(f"{name!r}: {name}" for name in given)
     probe = f"import json as _json; print(_json.dumps({{{names}}}))"
-    run = kernel.execute(lesson, given, strict=False, probes={"probe-knobs": probe})
+    source = each_twice(book) if setting == "odd" else book
+    run = kernel.execute(lesson, given, strict=False, source=source, probes={"probe-knobs": probe})
     if run.error:
         pytest.fail(kernel.failure(lesson, run.error), pytrace=False)
     assert json.loads(lessons.text_of(run.cell("probe-knobs"))) == given, "the knobs took no effect"

@@ -70,6 +70,15 @@ def test_an_unknown_device_lists_those_accepted(bad):
     assert str(error.value) == f"DEVICE was {bad!r}; accepted are 'cpu', 'auto', 'cuda', 'mps'."
 
 
+def test_on_a_card_convolutions_keep_all_bits(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    runtime.device("cpu")
+    assert torch.backends.cudnn.allow_tf32
+    assert runtime.device("auto").type == "cuda"
+    assert not torch.backends.cudnn.allow_tf32
+
+
 @pytest.mark.parametrize(
     "knob",
     [(1, 1, None), (10**9, 1, None), (5, 1, 5), (0.0, 0.0, 1.0), (1, 0.0, 1.0), ("b", ["a", "b"]), (2, [1, 2])],

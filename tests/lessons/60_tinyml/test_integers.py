@@ -12,7 +12,7 @@ import torch
 from utils.workshop import lessons
 
 KEPT = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
-CONSTANTS = {"SEED", "WIDTH", "PLAN", "KERNELS", "TYPES", "FLASH", "LINKER", "OPTIONS", "PAINT"}  # for functions
+CONSTANTS = set("SEED WIDTH PLAN POINTWISE SPATIAL TYPES FLASH LINKER OPTIONS PAINT".split())  # for functions
 LESSON = lessons.NOTEBOOKS / "60_tinyml.ipynb"
 SHAPES = [("spatial", 1, 16), ("spatial", 16, 16), ("pointwise", 16, 32), ("spatial", 32, 32), ("pointwise", 32, 44)]
 
