@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL
 from traitlets.config import PyFileConfigLoader
 
 from utils.teach.grading import names_of
+from utils.teach.slides import LINK
 from utils.workshop import lessons
 
 CLASS = lessons.ROOT / "build" / "class"
@@ -71,6 +72,8 @@ def instructors(path: Path) -> NotebookNode:
             cell.metadata["nbgrader"] = {"schema_version": 3, "task": False, "grade_id": cell.id, **kind}
             if kind["grade"]:
                 cell.metadata["nbgrader"]["points"] = float(WEIGHTS.get(path.stem, {}).get(cell.id, POINTS))
+        elif cell.cell_type == "markdown":
+            cell.source = LINK.sub(r"\1", cell.source)  # a release lies where the other lessons are not
         kept.append(cell)
     book.cells = kept
     return book
