@@ -75,7 +75,7 @@ def merged(table: str, measured: dict[str, tuple[list[str], list[str]]]) -> tupl
     for path in lessons.find():
         name = path.stem
         if name not in measured:
-            kept = re.findall(rf"^\| {name} \|.*", table, re.M)
+            kept = re.findall(rf"^\| {name} \| \d+ s \|.*", table, re.M)  # other tables begin with a lesson, too
             rows.update({name: kept[0]} if kept else {})
             compared[name] = re.findall(rf"^- {name}, .*", table, re.M)
     return [rows[name] for name in sorted(rows)], [line for name in sorted(compared) for line in compared[name]]
