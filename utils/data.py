@@ -19,7 +19,10 @@ from torch.nn import functional as F
 NAMES = ("digits", "mnist", "fashion_mnist")
 TEXTS = ("manual", "shakespeare")
 SPLITS = ("published", "random")
-PHOTOGRAPHS = ("china", "flower")
+PHOTOGRAPHS = (
+    *("china", "flower", "astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel"),
+    *("hubble_deep_field", "immunohistochemistry", "retina", "rocket"),
+)
 GENERATED = Path(__file__).resolve().parent.parent / "data" / "generated"  # what lessons made, of the committed run
 
 # What is fetched: where from, and each file's checksum of the uncompressed bytes (mirrors compress anew).
@@ -225,16 +228,23 @@ def _stratified(x: Tensor, y: Tensor, held_out: int, seed: int) -> Split:
 
 
 def photograph(name: str = "china", height: int | None = None) -> Tensor:
-    """Load a colour photograph, scaled down to `height` pixels where one is given.
+    """Load a photograph, scaled down to `height` pixels where one is given; a grey one has three equal channels.
 
-    Returns: float32 (3, H, W) in [0, 1]; 427 x 640 pixels at full size.
-    Errors: ValueError for an unknown name or a height that is not 1..427.
-    Source: scikit-learn's sample images (by danielbuechele and vultilion on Flickr, CC BY 2.0).
+    Returns: float32 (3, H, W) in [0, 1]; at full size 427 x 640 pixels for "china" and "flower".
+    Errors: ValueError for an unknown name or a height that is not from 1 to the picture's own.
+    Source: scikit-learn's and scikit-image's sample pictures; data/SOURCES.md names their authors.
     """
     _choose("The photograph", name, PHOTOGRAPHS)
-    from sklearn.datasets import load_sample_image
+    if name in ("china", "flower"):
+        from sklearn.datasets import load_sample_image
 
-    picture = torch.tensor(load_sample_image(f"{name}.jpg"), dtype=torch.float32).permute(2, 0, 1) / 255  # (3, H, W)
+        pixels = load_sample_image(f"{name}.jpg")
+    else:
+        import skimage.data
+
+        pixels = getattr(skimage.data, name)()  # (H, W) or (H, W, 3), 0 to 255
+    picture = torch.tensor(pixels, dtype=torch.float32).reshape(*pixels.shape[:2], -1).permute(2, 0, 1) / 255
+    picture = picture.expand(3, -1, -1)  # (3, H, W)
     if height is None:
         return picture
     full, width = picture.shape[1:]

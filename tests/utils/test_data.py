@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_image
@@ -116,11 +117,19 @@ def test_hold_out_names_both_shapes(published):
 
 
 @pytest.mark.parametrize("name", data.PHOTOGRAPHS)
-def test_a_photograph_is_scikit_learns(name):
+def test_a_photograph_is_the_one_that_its_library_ships(name):
     picture = data.photograph(name)
-    theirs = load_sample_image(f"{name}.jpg")
-    assert picture.shape == (3, 427, 640) and picture.dtype == torch.float32
+    theirs = load_sample_image(f"{name}.jpg") if name in ("china", "flower") else getattr(skimage.data, name)()
+    theirs = theirs if theirs.ndim == 3 else np.stack([theirs] * 3, 2)  # (H, W, 3)
+    assert picture.dtype == torch.float32
     np.testing.assert_array_equal((picture * 255).round().byte().permute(1, 2, 0), theirs)
+
+
+@pytest.mark.parametrize("name, full", [("chelsea", 300), ("coins", 303)])
+def test_a_height_is_at_most_the_pictures_own(name, full):
+    assert data.photograph(name, full).shape == data.photograph(name).shape
+    with pytest.raises(ValueError, match=f"height was {full + 1}; accepted is a whole number from 1 to {full}"):
+        data.photograph(name, full + 1)
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (64, 96), (427, 640)])
@@ -144,7 +153,7 @@ def test_a_bad_height_is_named(height):
 
 
 def test_an_unknown_photograph_lists_those_accepted():
-    with pytest.raises(ValueError, match="The photograph was 'cat'; accepted are 'china', 'flower'."):
+    with pytest.raises(ValueError, match="The photograph was 'cat'; accepted are 'china', 'flower', 'astronaut', .*."):
         data.photograph("cat")
 
 
