@@ -11,9 +11,11 @@ TIMEOUT ?= 900
 TORCH ?= auto
 LAYER ?= all
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint requirements.lock
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 WORKSHOP := $(BIN)/python -m utils.workshop
+# pip would compile one file after the other; all cores together take half as long. What fails compiles when imported.
+COMPILE := -@$(BIN)/python -c 'import compileall, sysconfig; compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0)'
 
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 LOCKED_TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' requirements.lock 2>/dev/null)
@@ -99,22 +101,27 @@ settled: .venv/pyvenv.cfg
 # first, for seconds; where it does not answer, pip finds torch where it finds the rest. TORCH=cpu or cuda decides.
 # The lock holds exact versions, used as constraints; the stamps let a second call start at once.
 .venv/lab: .venv/pyvenv.cfg pyproject.toml requirements.lock | settled
+	@echo "Setting up, once: some 130 packages, for a minute or two ..."
 	@case "$(TORCH)" in auto|cpu|cuda) ;; *) echo "TORCH was '$(TORCH)'; accepted are auto, cpu and cuda."; exit 1;; esac
 	@if [ "$(TORCH)" = cpu ] || { [ "$(TORCH)" = auto ] && [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; }; \
 	then $(BIN)/python -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("torch"))' || \
 		$(PIP) --timeout 5 --retries 0 --no-deps --index-url $(CPU_INDEX) $(or $(LOCKED_TORCH),torch) 2>/dev/null || true; fi
 	$(PIP) --editable .
 	$(BIN)/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" 2>/dev/null
+	$(COMPILE)
 	touch $@
 
 .venv/teach: .venv/lab | settled
 	$(PIP) --editable '.[teach]'
+	$(COMPILE)
 	touch $@
 
 .venv/workshop: .venv/lab | settled
 	$(PIP) --editable '.[workshop]'
+	$(COMPILE)
 	touch $@
 
 .venv/test: .venv/teach .venv/workshop | settled
 	$(PIP) --editable '.[teach,workshop,test]'
+	$(COMPILE)
 	touch $@
