@@ -25,7 +25,7 @@ export PIP_USER := 0
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
 present grade: export OMP_NUM_THREADS = 1
 
-.PHONY: help settled lab test prove slides present class grade site new quick run bench figures test-browser clean
+.PHONY: help settled lab test prove slides present class grade update site new quick run bench figures test-browser clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ class: .venv/teach  ## an nbgrader course of all lessons (or NB=10_cnn) into bui
 
 grade: .venv/teach  ## grade what was handed in under build/class/submitted
 	$(BIN)/python -m utils.teach.classroom grade $(NB)
+
+update: .venv/lab  ## take the newest lessons; your answers go into them, and copies of what you changed are kept
+	$(BIN)/python -m utils.workshop.update
 
 site: .venv/teach  ## the course as static pages into build/site
 	$(BIN)/python -m utils.teach.site
