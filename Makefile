@@ -104,8 +104,8 @@ settled: .venv/pyvenv.cfg
 # first, for seconds; where it does not answer, pip finds torch where it finds the rest. TORCH=cpu or cuda decides.
 # The lock holds exact versions, used as constraints; the stamps let a second call start at once.
 .venv/lab: .venv/pyvenv.cfg pyproject.toml requirements.lock | settled
-	@echo "Setting up, once: some 130 packages, for a minute or two ..."
 	@case "$(TORCH)" in auto|cpu|cuda) ;; *) echo "TORCH was '$(TORCH)'; accepted are auto, cpu and cuda."; exit 1;; esac
+	@echo "Setting up, once: some 130 packages, for a minute or two ..."
 	@if [ "$(TORCH)" = cpu ] || { [ "$(TORCH)" = auto ] && [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; }; \
 	then $(BIN)/python -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("torch"))' || \
 		$(PIP) --timeout 5 --retries 0 --no-deps --index-url $(CPU_INDEX) $(or $(LOCKED_TORCH),torch) 2>/dev/null || true; fi
