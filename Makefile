@@ -25,7 +25,7 @@ export PIP_USER := 0
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
 present grade: export OMP_NUM_THREADS = 1
 
-.PHONY: help settled lab test prove slides present class grade site new quick run bench figures test-browser clean
+.PHONY: help settled lab test prove slides present class grade update site new quick run bench figures test-browser clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ class: .venv/teach  ## an nbgrader course of all lessons (or NB=10_cnn) into bui
 
 grade: .venv/teach  ## grade what was handed in under build/class/submitted
 	$(BIN)/python -m utils.teach.classroom grade $(NB)
+
+update: .venv/lab  ## take the newest lessons; your answers go into them, and copies of what you changed are kept
+	$(BIN)/python -m utils.workshop.update
 
 site: .venv/teach  ## the course as static pages into build/site
 	$(BIN)/python -m utils.teach.site
@@ -101,8 +104,8 @@ settled: .venv/pyvenv.cfg
 # first, for seconds; where it does not answer, pip finds torch where it finds the rest. TORCH=cpu or cuda decides.
 # The lock holds exact versions, used as constraints; the stamps let a second call start at once.
 .venv/lab: .venv/pyvenv.cfg pyproject.toml requirements.lock | settled
-	@echo "Setting up, once: some 130 packages, for a minute or two ..."
 	@case "$(TORCH)" in auto|cpu|cuda) ;; *) echo "TORCH was '$(TORCH)'; accepted are auto, cpu and cuda."; exit 1;; esac
+	@echo "Setting up, once: some 130 packages, for a minute or two ..."
 	@if [ "$(TORCH)" = cpu ] || { [ "$(TORCH)" = auto ] && [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; }; \
 	then $(BIN)/python -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("torch"))' || \
 		$(PIP) --timeout 5 --retries 0 --no-deps --index-url $(CPU_INDEX) $(or $(LOCKED_TORCH),torch) 2>/dev/null || true; fi

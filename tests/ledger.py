@@ -6,7 +6,9 @@ valid, but for two lessons that the commit draws, so that a row that is not true
 no valid row, and writes a row as soon as all its tests have passed.
 """
 
+import ast
 import datetime
+import functools
 import hashlib
 import json
 import os
@@ -31,16 +33,15 @@ LESSON = re.compile(r"(?:\[|notebooks/|tests/lessons/)(\d\d_[a-z0-9_]+)")
 KEPT = re.compile(r"\bkept\(\s*[\"'](\w+)[\"']")  # what a lesson reads of what it or another one left
 DRAWN = 2  # lessons of a commit whose rows are not believed
 BUDGET = 75 * 60  # seconds; what is not begun by then is called unproved
-ROOMS = {  # the files that the lanes of a proof read, beside the lesson's own
+ROOMS = {  # the files that the lanes of a proof read, beside the lesson's own and what they import of the course
     "run": """
-        requirements.lock data/* utils/*.py utils/workshop/lessons.py utils/workshop/kernel.py utils/workshop/drive.py
-        utils/teach/classroom.py utils/teach/grading.py utils/teach/handout.py
+        requirements.lock utils/course.mplstyle utils/workshop/drive.py
         tests/conftest.py tests/guard/*.py tests/teach/test_classroom.py
         tests/notebooks/bite.py tests/notebooks/elsewhere.py tests/notebooks/test_lessons.py
         tests/notebooks/test_teeth.py tests/notebooks/test_elsewhere.py tests/notebooks/test_full_size.py
     """.split(),
     "page": """
-        requirements.lock data/* utils/*.py utils/workshop/lessons.py utils/workshop/kernel.py utils/teach/*
+        requirements.lock utils/course.mplstyle utils/teach/static/**/* utils/teach/templates/**/*
         tests/conftest.py tests/guard/*.py tests/chromium.py tests/notebooks/test_browser.py
         tests/notebooks/test_lessons.py tests/teach/test_site.py tests/teach/test_slides.py tests/teach/*.js
     """.split(),
@@ -73,6 +74,30 @@ def proof_of(nodeid):
     return next(((found[1], kind) for kind, lanes in KINDS.items() if lane(nodeid) in lanes), None)
 
 
+@functools.cache
+def names_imported(source):
+    """Return what a source imports, by its whole names: modules, and what it takes from them."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def imported(sources):
+    """Return the files of the course's rooms that these sources import, and those that these import in turn."""
+    found, waiting = set(), [*sources]
+    while waiting:
+        for name in names_imported(waiting.pop()):
+            path = lessons.ROOT / f"{name.replace('.', '/')}.py"
+            if name.startswith("utils.") and path not in found and path.is_file():
+                found.add(path)
+                waiting.append(path.read_text(encoding="utf-8"))
+    return found
+
+
 def fingerprint(name, kind):
     """Hash what a proof depends on: the lesson, what is said of it, the rooms it uses, the system and the Python.
 
@@ -85,7 +110,9 @@ def fingerprint(name, kind):
     found = hashlib.sha256(repr(parts).encode())
     patterns = [*ROOMS[kind], f"tests/lessons/{name}/trials.toml", f"tests/lessons/{name}/*.py"]
     patterns += [f"data/generated/{kept}.*" for kept in KEPT.findall(code)]
-    for path in sorted({path for pattern in patterns for path in lessons.ROOT.glob(pattern) if path.is_file()}):
+    files = {path for pattern in patterns for path in lessons.ROOT.glob(pattern) if path.is_file()}
+    files |= imported([code, *(path.read_text(encoding="utf-8") for path in files if path.suffix == ".py")])
+    for path in sorted(files):
         text = path.read_bytes().replace(b"\r\n", b"\n")  # as git may store it on Windows
         found.update(f"{path.relative_to(lessons.ROOT).as_posix()} {hashlib.sha256(text).hexdigest()}\n".encode())
     return found.hexdigest()[:16]

@@ -32,6 +32,7 @@ def pytest_configure(config):
 LANE = f"""
 from pathlib import Path
 import pytest
+from utils.workshop import kernel
 
 @pytest.mark.parametrize("name", {NAMES!r})
 def test_planted(name):
@@ -44,7 +45,7 @@ def tree(tmp_path, monkeypatch):
     """Plant a course of three lessons with two lanes of theirs, and a test that is of no lesson."""
     for name in NAMES:
         cells = [
-            nbformat.v4.new_code_cell("x = judge.kept('vae')", id="one"),
+            nbformat.v4.new_code_cell("from utils import check\nx = judge.kept('vae')", id="one"),
             nbformat.v4.new_markdown_cell("A word.", id="two"),
         ]
         path = tmp_path / "notebooks" / f"{name}.ipynb"
@@ -56,7 +57,10 @@ def tree(tmp_path, monkeypatch):
         "tests/teach/test_slides.py": LANE,
         "tests/test_rest.py": "def test_rest(): pass",
         "tests/lessons/10_planted/trials.toml": "",
-        "utils/check.py": "",
+        "utils/check.py": "def shown():\n    from utils.plot import png",
+        "utils/plot.py": "",
+        "utils/workshop/kernel.py": "",
+        "utils/measure.py": "",
         "data/generated/vae.json": "1",
         "data/generated/gan.json": "1",
         "requirements.lock": "",
@@ -187,7 +191,9 @@ CHANGES = {
     "what is said of it": lambda tree: (tree / "tests/lessons/10_planted/trials.toml").write_text("x = 1"),
     "what another lesson left": lambda tree: (tree / "data/generated/vae.json").write_text("2"),
     "its own tests": lambda tree: (tree / "tests/lessons/10_planted/test_own.py").write_text("x = 1"),
-    "a room": lambda tree: (tree / "utils/check.py").write_text("x = 1"),
+    "a room": lambda tree: (tree / "utils/check.py").write_text("from utils.plot import png"),
+    "a room of a room": lambda tree: (tree / "utils/plot.py").write_text("x = 1"),
+    "a room of the harness": lambda tree: (tree / "utils/workshop/kernel.py").write_text("x = 1"),
     "the harness": lambda tree: (tree / "tests/notebooks/test_teeth.py").write_text("x = 1"),
     "the lock": lambda tree: (tree / "requirements.lock").write_text("torch==1.0"),
 }
@@ -216,5 +222,6 @@ def test_stored_outputs_and_prose_leave_a_run_as_it_is(tree):
     book["cells"][1]["source"] = "Another word."
     path.write_text(json.dumps(book))
     (tree / "data" / "generated" / "gan.json").write_text("2")  # which it does not read
+    (tree / "utils" / "measure.py").write_text("x = 1")  # nor does it import that
     assert ledger.fingerprint("10_planted", "run") == before[0]
     assert ledger.fingerprint("10_planted", "page") != before[1]

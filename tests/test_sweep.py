@@ -1,11 +1,14 @@
 """Sweeps on a real cluster of two workers; most runs are of a stub in a notebook's place, which counts them."""
 
+import contextlib
 import csv
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 
 import numpy as np
 import psutil
@@ -63,13 +66,13 @@ def runs_of(seeds, **knobs):
     ]
 
 
-def test_the_tidy_file_has_a_row_for_each_claim(client, stub, tmp_path):
+def test_the_store_has_a_row_for_each_claim(client, stub, tmp_path):
     command, begun = stub
-    file = tmp_path / "sweep" / "claims.csv"
+    file = tmp_path / "sweep" / "claims.sqlite"
     runs = runs_of(range(4))
     made = list(sweep.sweep(runs, file, client, command=command))
     assert len(made) == 4 and len(begun()) == 4
-    rows = list(csv.DictReader(file.open(newline="")))
+    rows = list(csv.DictReader(sweep.tidy(file).open(newline="")))
     assert len(rows) == 12
     assert {(row["seed"], row["value"], row["holds"]) for row in rows if row["claim"] == "a, with a comma"} == {
         ("0", "0", "True"),
@@ -92,14 +95,12 @@ def test_the_tidy_file_has_a_row_for_each_claim(client, stub, tmp_path):
 
 def test_a_sweep_that_was_interrupted_goes_on_with_what_is_left(client, stub, tmp_path):
     command, begun = stub
-    file = tmp_path / "claims.csv"
+    file = tmp_path / "claims.sqlite"
     begin = sweep.sweep(runs_of(range(2)), file, client, command=command)
     next(begin)
     begin.close()
     before = set(sweep.finished(file))
     assert len(before) == 1
-    with file.open("a") as tidy:  # and the last line was cut short
-        tidy.write("run9,10_cnn,c,9,")
     seen = len(begun())
     made = [run["run"] for run, _ in sweep.sweep(runs_of(range(4)), file, client, command=command)]
     assert sorted(made) == sorted({"run0", "run1", "run2", "run3"} - before)
@@ -107,29 +108,32 @@ def test_a_sweep_that_was_interrupted_goes_on_with_what_is_left(client, stub, tm
     assert set(sweep.finished(file)) == {"run0", "run1", "run2", "run3"}
 
 
-def test_wherever_a_sweep_is_cut_short_it_goes_on(tmp_path):
-    def result(*names):
-        return {"claims": [{"name": n, "value": "a, b", "bound": "> 0", "margin": 1, "holds": True} for n in names]}
-
-    run, other = ({**run, "knobs": {**run["knobs"], "KIND": 'a "b"'}} for run in runs_of([0, 1]))
-    text = sweep.rows_of(run, {**result("first", "second", "third"), "seconds": 1.0})
-    whole = f"{','.join(sweep.COLUMNS)}\n{text}"
-    for cut in range(len(whole)):
-        file = tmp_path / f"{cut}.csv"
-        file.write_text(whole[:cut])
-        if cut < whole.index("\n"):
-            assert sweep.finished(file) == {}
-            continue
-        sweep.mend(file)
-        for made in (other, run):
-            sweep.keep(file, sweep.rows_of(made, {**result("first", "second", "third"), "seconds": 1.0}))
+@pytest.mark.skipif(os.name == "nt", reason="kills a process as POSIX does")
+def test_a_sweep_that_is_killed_while_it_stores_keeps_whole_runs(tmp_path):
+    """A process stores runs of 500 claims each until it is killed; each run is there whole or not at all."""
+    file = tmp_path / "claims.sqlite"
+    code = f"""
+from pathlib import Path
+from utils.workshop import sweep
+claims = [{{"name": f'a "b", {{n}}', "value": 1, "bound": "> 0", "margin": 1, "holds": True}} for n in range(500)]
+for seed in range(10_000):
+    run = {{"run": f"run{{seed}}", "notebook": "10_cnn", "code": "c", "knobs": {{"SEED": seed}}}}
+    sweep.keep(Path({str(file)!r}), sweep.rows_of(run, {{"claims": claims, "seconds": 1.0}}))
+    print(seed, flush=True)
+"""
+    for wait in (0.0, 0.013, 0.027):
+        writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=lessons.ROOT)
+        said = [int(writer.stdout.readline()) for _ in range(3)]
+        time.sleep(wait)
+        writer.kill()
+        said += map(int, writer.communicate()[0].split())
         held = sweep.finished(file)
-        assert set(held) == {"run0", "run1"}
-        assert all([row["claim"] for row in rows] == ["first", "second", "third"] for rows in held.values())
+        assert {len(rows) for rows in held.values()} == {500}
+        assert {f"run{seed}" for seed in said} <= set(held), "what it said to have stored is there"
 
 
 def test_a_run_that_failed_and_then_did_not_is_held_without_its_error(tmp_path):
-    file, (run,) = tmp_path / "claims.csv", runs_of([0])
+    file, (run,) = tmp_path / "claims.sqlite", runs_of([0])
     claims = [{"name": name, "value": 1, "bound": "> 0", "margin": 1, "holds": True} for name in "ab"]
     sweep.keep(file, sweep.rows_of(run, {"claims": [], "seconds": 0.0, "error": "in two\nlines"}))
     assert [row["error"] for row in sweep.finished(file)["run0"]] == ["in two lines"]
@@ -137,16 +141,21 @@ def test_a_run_that_failed_and_then_did_not_is_held_without_its_error(tmp_path):
     assert [(row["claim"], row["error"]) for row in sweep.finished(file)["run0"]] == [("a", ""), ("b", "")]
 
 
-def test_a_file_with_other_columns_is_named(tmp_path):
-    file = tmp_path / "claims.csv"
-    file.write_text("run,notebook\n1,10_cnn\n")
-    with pytest.raises(SystemExit, match="has other columns than this version writes"):
+@pytest.mark.parametrize("text", ["run,notebook\n1,10_cnn\n", None])
+def test_a_file_that_is_no_store_of_this_version_is_named(tmp_path, text):
+    file = tmp_path / "claims.sqlite"
+    if text:
+        file.write_text(text)
+    else:
+        with contextlib.closing(sqlite3.connect(file)) as other, other:
+            other.execute("CREATE TABLE claims (run, notebook)")
+    with pytest.raises(SystemExit, match="is no store of this version .*; move it away, or choose a --name"):
         sweep.finished(file)
 
 
 def test_a_notebook_that_fails_is_a_row_with_its_error_and_not_the_end(client, stub, tmp_path):
     command, begun = stub
-    file = tmp_path / "claims.csv"
+    file = tmp_path / "claims.sqlite"
     list(sweep.sweep(runs_of([0], KIND="fails") + runs_of([1, 2]), file, client, command=command))
     (row,) = sweep.finished(file)["run0fails"]
     assert row["error"] == "10_cnn, cell loss: ValueError: planted" and row["claim"] == ""
@@ -158,7 +167,7 @@ def test_a_notebook_that_fails_is_a_row_with_its_error_and_not_the_end(client, s
 
 def test_a_run_that_is_lost_is_tried_again_and_at_last_a_row(client, stub, tmp_path):
     command, begun = stub
-    file = tmp_path / "claims.csv"
+    file = tmp_path / "claims.sqlite"
     planned = runs_of([0], KIND="killed") + runs_of([1], KIND="killed once") + runs_of([2])
     list(sweep.sweep(planned, file, client, retries=1, command=command))
     rows = sweep.finished(file)
@@ -168,7 +177,7 @@ def test_a_run_that_is_lost_is_tried_again_and_at_last_a_row(client, stub, tmp_p
 
 
 def test_a_run_that_hangs_is_ended_at_its_timeout(client, stub, tmp_path):
-    file = tmp_path / "claims.csv"
+    file = tmp_path / "claims.sqlite"
     command, _ = stub
     list(sweep.sweep(runs_of([0], KIND="hangs"), file, client, timeout=1, retries=0, command=command))
     assert sweep.finished(file)["run0hangs"][0]["error"] == "RunLostError: took longer than 1 s"
@@ -177,7 +186,7 @@ def test_a_run_that_hangs_is_ended_at_its_timeout(client, stub, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="kills a process as POSIX does")
 def test_killing_a_worker_loses_no_result_and_repeats_no_finished_run(client, stub, tmp_path):
     command, begun = stub
-    file = tmp_path / "claims.csv"
+    file = tmp_path / "claims.sqlite"
     planned = runs_of(range(3)) + runs_of([3], KIND="worker killed") + runs_of(range(4, 8))
     finished_first = []
     for run, result in sweep.sweep(planned, file, client, command=command):
@@ -191,7 +200,7 @@ def test_killing_a_worker_loses_no_result_and_repeats_no_finished_run(client, st
 
 
 def test_a_real_notebook_claims_in_a_sweep_what_it_claims_alone(client, tmp_path):
-    file = tmp_path / "claims.csv"
+    file = tmp_path / "claims.sqlite"
     (path,) = [path for path in lessons.find() if path.stem == "00_start_here"]
     (run,) = sweep.plan([path], {}, [1])
     list(sweep.sweep([run], file, client))
@@ -282,7 +291,7 @@ def test_the_scheduler_does_many_tasks_that_do_nothing(client):
 
 def test_each_setting_of_the_knobs_stands_alone(client, stub, tmp_path):
     command, _ = stub
-    file, runs = tmp_path / "claims.csv", runs_of([0, 1], KIND="a") + runs_of([2, 3], KIND="b")
+    file, runs = tmp_path / "claims.sqlite", runs_of([0, 1], KIND="a") + runs_of([2, 3], KIND="b")
     list(sweep.sweep(runs, file, client, command=command))
     table = [row for row in sweep.worst(file, runs) if row["claim"].startswith("a")]
     assert [(row["knobs"], row["runs"], row["held"]) for row in table] == [("KIND='a'", 2, 2), ("KIND='b'", 2, 1)]

@@ -1,11 +1,13 @@
 """Runs of many notebooks, knobs and seeds on dask.distributed: `python -m utils.workshop sweep run | dry | margins`.
 
-Each run is a task: papermill in a process of its own, with a timeout. What it claimed, or what stopped it, is appended
-to one tidy file as it finishes; a sweep that is begun again goes on with the runs that are not in it.
+Each run is a task: papermill in a process of its own, with a timeout. What it claimed, or what stopped it, is stored
+as it finishes; a sweep that is begun again goes on with the runs that are not in the store. At its end a tidy CSV is
+written from the store.
 """
 
 import argparse
 import ast
+import contextlib
 import csv
 import hashlib
 import io
@@ -16,6 +18,7 @@ import os
 import platform
 import re
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -32,7 +35,7 @@ from tqdm import tqdm
 
 from utils.workshop import bench, kernel, lessons
 
-COLUMNS = ["run", "notebook", "code", "seed", "knobs", "claim", "value", "bound", "margin", "holds", "of"]
+COLUMNS = ["run", "notebook", "code", "seed", "knobs", "claim", "value", "bound", "margin", "holds"]
 COLUMNS += ["seconds", "peak_gib", "versions", "error"]
 ONE = [sys.executable, "-m", "utils.workshop", "sweep", "one"]
 NARROW = 3  # standard deviations from the bound
@@ -132,63 +135,69 @@ def one(run: dict[str, Any]) -> dict[str, Any]:
     return {**result, "peak_gib": int(lessons.text_of(outcome.cell("probe-memory"))) / 2**30}
 
 
-# the tidy file --------------------------------------------------------------------------------------------------
+# the store ------------------------------------------------------------------------------------------------------
 
 
-def rows_of(run: dict[str, Any], result: dict[str, Any]) -> str:
-    """Write a run as lines of the tidy file: one for each claim, or one with its error."""
-    shared = {name: run[name] for name in ("run", "notebook", "code")}
-    shared |= {"seed": run["knobs"]["SEED"], "knobs": json.dumps(run["knobs"]), "seconds": f"{result['seconds']:.1f}"}
+def rows_of(run: dict[str, Any], result: dict[str, Any]) -> list[dict[str, str]]:
+    """Write a run as rows: one for each claim, or one with its error."""
+    shared = {**dict.fromkeys(COLUMNS, ""), **{name: run[name] for name in ("run", "notebook", "code")}}
+    shared |= {"seed": str(run["knobs"]["SEED"]), "knobs": json.dumps(run["knobs"])}
     shared |= {"versions": result.get("versions", ""), "error": " ".join(result.get("error", "").split())}
+    shared["seconds"] = f"{result['seconds']:.1f}"
     shared["peak_gib"] = f"{result['peak_gib']:.3f}" if "peak_gib" in result else ""
     claims = [] if shared["error"] else result["claims"]
-    lines = [
-        {"claim": c["name"], "value": c["value"], "bound": c["bound"], "holds": c["holds"]}
-        | {"margin": "-inf" if c["margin"] is None else c["margin"]}  # JSON has no infinity
+    return [
+        {**shared, "claim": c["name"], "value": str(c["value"]), "bound": c["bound"], "holds": str(c["holds"])}
+        | {"margin": "-inf" if c["margin"] is None else str(c["margin"])}  # JSON has no infinity
         for c in claims
-    ] or [{}]
-    text = io.StringIO()
-    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows({**shared, **line, "of": len(lines)} for line in lines)
-    return text.getvalue()
+    ] or [shared]
 
 
-def blocks(file: Path) -> list[list[str]]:
-    """Read the lines of the tidy file, run by run; what a sweep that was killed left of its last run is no block.
+@contextlib.contextmanager
+def store(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open the store, and keep what was done in it as a whole or not at all.
 
-    Errors: SystemExit if the file has other columns.
+    Errors: SystemExit if the file is something else.
     """
-    heading, *lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else [""]
-    if lines and heading != ",".join(COLUMNS):
-        raise SystemExit(f"{file} has other columns than this version writes; move it away, or choose a --name.")
-    found, lines = [], lines[:-1]  # what follows the last line's end was cut short
-    while lines:
-        (row,) = csv.DictReader(lines[:1], COLUMNS)
-        count = int(row["of"])
-        if len(lines) >= count:
-            found.append(lines[:count])
-        lines = lines[count:]
-    return found
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(file, timeout=60)) as held:
+        try:
+            held.execute(f"CREATE TABLE IF NOT EXISTS claims ({', '.join(COLUMNS)})")
+            held.execute(f"SELECT {', '.join(COLUMNS)} FROM claims LIMIT 0")
+        except sqlite3.DatabaseError as error:
+            raise SystemExit(
+                f"{file} is no store of this version ({error}); move it away, or choose a --name."
+            ) from None
+        with held:
+            yield held
 
 
 def finished(file: Path) -> dict[str, list[dict[str, str]]]:
-    """Read the runs that the tidy file holds; of a run that was made again, the later rows."""
-    runs = [list(csv.DictReader(lines, COLUMNS)) for lines in blocks(file)]
-    return {rows[0]["run"]: rows for rows in runs}
+    """Read the runs that the store holds, each with its rows."""
+    found = defaultdict(list)
+    if not file.exists():
+        return {}
+    with store(file) as held:
+        for row in held.execute(f"SELECT {', '.join(COLUMNS)} FROM claims ORDER BY rowid"):
+            found[row[0]].append(dict(zip(COLUMNS, row, strict=True)))
+    return dict(found)
 
 
-def mend(file: Path) -> None:
-    """Take from the end of the tidy file what is no whole run."""
-    if file.exists():
-        lessons.replace(file, "".join(f"{line}\n" for line in [",".join(COLUMNS), *itertools.chain(*blocks(file))]))
+def keep(file: Path, rows: list[dict[str, str]]) -> None:
+    """Store the rows of one run, in the place of those that it had."""
+    with store(file) as held:
+        held.execute("DELETE FROM claims WHERE run = ?", (rows[0]["run"],))
+        held.executemany(f"INSERT INTO claims VALUES ({', '.join(f':{name}' for name in COLUMNS)})", rows)
 
 
-def keep(file: Path, text: str) -> None:
-    """Append the rows of one run, and see that they reach the disk."""
-    new = not file.exists()
-    with file.open("a", encoding="utf-8", newline="") as tidy:
-        tidy.write(",".join(COLUMNS) + "\n" + text if new else text)
-        tidy.flush()
-        os.fsync(tidy.fileno())
+def tidy(file: Path) -> Path:
+    """Write what the store holds as a CSV beside it, a row for each claim of each run."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(itertools.chain(*finished(file).values()))
+    file.with_suffix(".csv").write_text(text.getvalue(), encoding="utf-8", newline="")
+    return file.with_suffix(".csv")
 
 
 # the sweep ------------------------------------------------------------------------------------------------------
@@ -202,11 +211,9 @@ def sweep(
     retries: int = 2,
     command: list[str] = ONE,
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Make the runs that the tidy file does not hold without an error, append each as it finishes, and yield it."""
-    mend(file)
+    """Make the runs that the store does not hold without an error, store each as it finishes, and yield it."""
     held = {name for name, rows in finished(file).items() if not rows[0]["error"]}
     left = {run["run"]: run for run in runs if run["run"] not in held}
-    file.parent.mkdir(parents=True, exist_ok=True)
     futures = [client.submit(work, run, timeout, command, key=name, retries=retries) for name, run in left.items()]
     for future in as_completed(futures):
         run = left[future.key]
@@ -237,7 +244,7 @@ def knobs_of(run: dict[str, Any]) -> str:
 
 
 def claims_of(file: Path, runs: list[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, str]]]:
-    """Gather the rows of each (notebook, knobs, claim) from these runs; what the file holds of others is left out."""
+    """Gather the rows of each (notebook, knobs, claim) from these runs; what the store holds of others is left out."""
     found, held = defaultdict(list), finished(file)
     for run in runs:
         for row in held.get(run["run"], []):
@@ -390,7 +397,7 @@ def main(given: argparse.Namespace) -> int:
             threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
         print(json.dumps(one(json.load(sys.stdin))))
         return 0
-    file = lessons.BUILD / "sweep" / given.name / "claims.csv"
+    file = lessons.BUILD / "sweep" / given.name / "claims.sqlite"
     if given.step == "dry":
         with connect(given.scheduler, given.workers) as client:
             print(dry(given.count, client))
@@ -426,5 +433,5 @@ def main(given: argparse.Namespace) -> int:
             print(f"{row['value']} ({row['bound']}, seed {row['seed']})")
     for drawn in picture(file, runs):
         print(drawn.relative_to(lessons.ROOT))
-    print(f"{file.relative_to(lessons.ROOT)}: {len(runs)} runs, {failed} failed")
+    print(f"{tidy(file).relative_to(lessons.ROOT)}: {len(runs)} runs, {failed} failed")
     return bool(failed)
