@@ -10,6 +10,9 @@ ALL ?=
 TIMEOUT ?= 900
 TORCH ?= auto
 LAYER ?= all
+SEED ?= 1
+HINT ?=
+CHECK ?=
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint requirements.lock
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
@@ -25,7 +28,7 @@ export PIP_USER := 0
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
 present grade: export OMP_NUM_THREADS = 1
 
-.PHONY: help settled lab test prove slides present class grade update site new quick run bench figures test-browser clean
+.PHONY: help settled lab test prove slides present class grade update mystery site new quick run bench figures test-browser clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -54,6 +57,10 @@ grade: .venv/teach  ## grade what was handed in under build/class/submitted
 
 update: .venv/lab  ## take the newest lessons; your answers go into them, and copies of what you changed are kept
 	$(BIN)/python -m utils.workshop.update
+
+mystery: .venv/workshop  ## a bug to find: make mystery NB=10_cnn SEED=1; then HINT=1, 2, 3, and CHECK=1
+	@test -n "$(NB)" || { echo "Say of which lesson, as in: make mystery NB=10_cnn"; exit 2; }
+	@$(WORKSHOP) mystery $(NB) --seed $(SEED) $(if $(HINT),--hint $(HINT)) $(if $(CHECK),--check)
 
 site: .venv/teach  ## the course as static pages into build/site
 	$(BIN)/python -m utils.teach.site

@@ -5,8 +5,9 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 
-from utils.workshop import bench, lanes, new, run, sweep
+from utils.workshop import bench, lanes, mystery, new, run, sweep
 
 ON_LESSONS = {
     "run": (run.run, "execute the notebooks that changed, in place"),
@@ -45,12 +46,20 @@ def main(arguments: list[str] | None = None) -> int:
         if name == "test":
             lane.add_argument("--part", type=part, help="one part of several, as in 2/3")
             lane.add_argument("--everything", action="store_true", help="take no row of the ledger for proof")
+    bug = commands.add_parser("mystery", help="a lesson with a bug in it, to be found; or its hints; or the check")
+    bug.add_argument("name", metavar="NB", help="its name, such as 10_cnn")
+    bug.add_argument("--seed", type=int, default=1, help="which bug")
+    asked = bug.add_mutually_exclusive_group()
+    asked.add_argument("--hint", type=int, choices=(1, 2, 3), help="the section, what fell first, or the line")
+    asked.add_argument("--check", action="store_true", help="say whether it is mended")
     sweep.options(commands.add_parser("sweep", help="every claim over many seeds"))
     given = parser.parse_args(arguments)
     if given.command == "new":
         return new.new(given.names)
     if given.command == "sweep":
         return sweep.main(given)
+    if given.command == "mystery":
+        return mystery.mystery(Path(given.name).stem, given.seed, given.hint, given.check)
     if given.command in TESTS:
         more = {"part": given.part, "everything": given.everything} if given.command == "test" else {}
         return TESTS[given.command][0](given.names, given.workers, **more)
