@@ -62,7 +62,7 @@ mystery: .venv/workshop  ## a bug to find: make mystery NB=10_cnn SEED=1; then H
 	@test -n "$(NB)" || { echo "Say of which lesson, as in: make mystery NB=10_cnn"; exit 2; }
 	@$(WORKSHOP) mystery $(NB) --seed $(SEED) $(if $(HINT),--hint $(HINT)) $(if $(CHECK),--check)
 
-site: .venv/teach  ## the course as static pages into build/site
+site: .venv/teach  ## the course as static pages into build/site; their explorers answer
 	$(BIN)/python -m utils.teach.site
 
 new: .venv/workshop  ## begin a lesson from the template: make new NB=22_transformers

@@ -15,7 +15,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 
 from tests import chromium
-from utils.teach import site
+from utils.teach import explorers, site
 from utils.workshop import lessons
 
 pytestmark = [
@@ -107,10 +107,13 @@ MISSED = """() => {
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Build the site once, into a folder of the tests; return the folder, how many pages, and the seconds it took."""
-    out = tmp_path_factory.mktemp("site") / "site"
+    """Build the site once, into a folder of the tests; return the folder, how many pages, and the seconds it took.
+
+    The explorers of the first lesson answer; those of the others, which would have to be run, are stills.
+    """
+    out, films = tmp_path_factory.mktemp("site") / "site", explorers.film_all(lessons.find()[:1])
     start = time.perf_counter()
-    pages = site.build(out=out)
+    pages = site.build(out=out, films=films)
     return out, pages, time.perf_counter() - start
 
 
@@ -267,6 +270,22 @@ def test_what_opens_is_open_to_all_too(built, page):
         expect(page.locator(shown)).to_be_visible()
         assert not [fault for fault in barriers(page) if fault[1] in GRAVE]
     assert not page.complaints
+
+
+def test_an_explorer_answers_on_its_page_and_others_are_stills(built, page):
+    out, _, _ = built
+    visit(page, out / "notebooks" / "00_start_here.html")
+    explorer = page.locator("article .explorer")
+    slider = explorer.locator("input")
+    slider.focus()
+    page.keyboard.press("End")
+    page.wait_for_function("document.querySelector('.explorer canvas')?.dataset.state === '128'")
+    assert explorer.locator("output").text_content() == slider.get_attribute("aria-valuetext") == "32.00"
+    assert page.locator("article p.still").inner_text().startswith("Its pictures were drawn beforehand.")
+    visit(page, out / "notebooks" / "10_cnn.html")
+    assert not page.locator("article .explorer").count()
+    assert page.locator("article p.still").first.inner_text().startswith("A still picture.")
+    assert not page.asked and not page.complaints
 
 
 def test_links_lead_somewhere(built, record_property):

@@ -22,7 +22,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 
 from tests import chromium
-from utils.teach import slides
+from utils.teach import explorers, slides
 from utils.workshop import lessons
 
 pytestmark = chromium.needed
@@ -65,7 +65,7 @@ def page(browser):
 def decks(tmp_path_factory):
     """Build every deck once; return the folder and the seconds it took."""
     folder, start = tmp_path_factory.mktemp("slides"), time.perf_counter()
-    slides.build(lessons.find(), folder)
+    slides.build(lessons.find(), folder, films=explorers.film_all(lessons.find()[:1]))
     return folder, time.perf_counter() - start
 
 
@@ -459,6 +459,7 @@ def test_a_selection_fits_its_slides_and_its_time(page, tmp_path):
 def test_the_command_writes_a_selection_beside_the_whole_decks(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(lessons, "ROOT", tmp_path)
     monkeypatch.setattr(slides, "SLIDES", tmp_path / "slides")
+    monkeypatch.setattr(explorers, "film_all", lambda paths: {})
     assert slides.main(["build", "00_start_here", "--layer", "core"]) == 0
     assert slides.main(["build", "00_start_here"]) == 0
     wanted = [str(Path("slides", *place, "00_start_here.html")) for place in (["core"], [])]
@@ -484,6 +485,29 @@ def test_the_ink_of_a_deck_has_contrast(decks, page):
         )
         faults = page.evaluate(CONTRAST)
         assert not faults, f"slide {index + 1}: {faults}"
+
+
+def test_a_stored_explorer_answers_on_its_slide(decks, page):
+    """Its pictures were drawn beforehand, so no kernel is behind it."""
+    visit(page, (decks[0] / "00_start_here.html").as_uri())
+    here = "section.present section.present .explorer"
+    where = "Reveal.getIndices(document.querySelector('[data-film]').closest('section'))"
+    page.evaluate(f"(({{h, v}}) => Reveal.slide(h, v))({where})")
+    place = page.evaluate("Reveal.getIndices()")
+    page.locator(f"{here} input").first.focus()
+    for key, end in (("End", "max"), ("Home", "min")):
+        page.keyboard.press(key)
+        of = f"document.querySelector('{here} input')"
+        page.wait_for_function(f"document.querySelector('{here} canvas')?.dataset.state === {of}.{end}")
+    assert page.evaluate("Reveal.getIndices()") == place, "the keys moved the slider, not the slide"
+    boxes = [page.locator(f"{here} {part}").first.bounding_box() for part in ("input", "canvas")]
+    assert all(box["y"] >= 0 and box["y"] + box["height"] <= 720 for box in boxes)
+    assert boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"], "the control stands above the picture"
+    chromium.SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=chromium.SHOTS / "00_start_here-stored.png")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Space")
+    assert page.evaluate("Reveal.getIndices()") != place
 
 
 def test_prints_to_pdf(decks, page, tmp_path):

@@ -1,6 +1,7 @@
 """The course as static pages: `python -m utils.teach.site` builds build/site from the stored outputs of the notebooks.
 
-Nothing is executed. The pages need no server and no network: MathJax and all else they load lies beside them.
+Lessons that changed are run once, so that every state of their explorers is drawn; else nothing is executed. The pages
+need no server and no network: MathJax, those pictures and all else they load lies beside them.
 """
 
 import argparse
@@ -13,12 +14,14 @@ import tempfile
 import textwrap
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
+from utils.teach import explorers
 from utils.workshop import lessons
 
 HERE = Path(__file__).resolve().parent
@@ -38,6 +41,8 @@ HINT = re.compile(r"<details>\s*(<summary>.*?</summary>)(.*?)</details>", re.DOT
 LINK = re.compile(r"```.*?```|`[^`\n]*`|(!?)\[([^\]]*)\]\(([^)\s]+)\)", re.DOTALL)  # code too, so as to pass over it
 FOLDED = {"evidence", "answer", "check", "solution"}  # cells that stand folded, each under a line of its own
 STILL = "{{.still}}\nA still picture. Its controls live in the notebook: `make lab`, then `{name}`."
+ANSWERS = "{{.still}}\n{drawn} drawn beforehand. In the notebook, `{name}`, they are drawn as you move."
+FILMS = "_static/explorers"  # where the pictures of explorers lie in the site
 UNUSED = ("_sources", ".buildinfo", "objects.inv", "webpack-macros.html")  # what Sphinx writes and no page needs
 
 SETTINGS = {
@@ -55,7 +60,7 @@ SETTINGS = {
     "templates_path": [str(HERE / "templates")],
     "html_static_path": [str(HERE / "static")],
     "html_css_files": ["course.css"],
-    "html_js_files": [("course.js", {"defer": "defer"})],
+    "html_js_files": [("explorers.js", {"defer": "defer"}), ("course.js", {"defer": "defer"})],
     "html_copy_source": False,
     "html_scaled_image_link": False,  # a picture is no link to itself
     "html_use_index": False,
@@ -83,10 +88,11 @@ class UnfitError(Exception):
     """What is to be shown cannot be shown as it is; the message says why."""
 
 
-def lesson(book: NotebookNode, name: str) -> NotebookNode:
+def lesson(book: NotebookNode, name: str, films: list[dict[str, Any]] = ()) -> NotebookNode:
     """Return a notebook as MyST-NB is to render it.
 
-    Pictures get their stored alternative text, and explorers say that they are stills. What JupyterLab folds is folded:
+    Pictures get their stored alternative text. An explorer among `films` gets its controls; another one says that it is
+    a still. What JupyterLab folds is folded:
     the code of figures, evidence under the line that says how many hold, answers, checks and solutions. The code of
     a question to the reader is left out.
 
@@ -118,9 +124,21 @@ def lesson(book: NotebookNode, name: str) -> NotebookNode:
         else:
             cells.append(cell)
         if any(output.data.get("text/plain", "").startswith("<explorer: ") for output in pictures):
-            cells.append(text(STILL.format(name=name)))
+            about = next((about for about in films if about["cell"] == cell.id), None)
+            if about:
+                pictures[0].data = nbformat.from_dict({"text/html": explorers.markup(name, about, f"../{FILMS}")})
+            cells.append(text(told_of(name, about)))
     book.cells = cells
     return book
+
+
+def told_of(name: str, about: dict[str, Any] | None) -> str:
+    """Return the line under an explorer: what it can do here, and what in the notebook."""
+    if not about:
+        return STILL.format(name=name)
+    few = about["states"] < about["all_states"]
+    drawn = f"{about['states']} of its {about['all_states']:,} pictures were" if few else "Its pictures were"
+    return ANSWERS.format(name=name, drawn=drawn)
 
 
 def folded_line(cell: NotebookNode, kind: str) -> str:
@@ -199,7 +217,7 @@ def tree(caption: str, entries: list[str]) -> str:
     return "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```"])
 
 
-def stage(root: Path, folder: Path) -> int:
+def stage(root: Path, folder: Path, films: dict[str, list[dict[str, Any]]]) -> int:
     """Write what Sphinx is to read into a folder, laid out as the project is; return the number of pages."""
     paths = lessons.within(root / "notebooks")
     if not paths:
@@ -212,7 +230,7 @@ def stage(root: Path, folder: Path) -> int:
     pages = {f"notebooks/{name}.ipynb" for name in books} | set(guides)
     (folder / "notebooks").mkdir(parents=True)
     for name, book in books.items():
-        nbformat.write(lesson(book, name), folder / "notebooks" / f"{name}.ipynb")
+        nbformat.write(lesson(book, name, films.get(name, ())), folder / "notebooks" / f"{name}.ipynb")
     for name in guides:
         text = (root / name).read_text(encoding="utf-8")
         (folder / name).write_text(document(text, root, folder, pages), encoding="utf-8")
@@ -221,16 +239,22 @@ def stage(root: Path, folder: Path) -> int:
     return len(pages) + 1
 
 
-def build(root: Path = lessons.ROOT, out: Path = lessons.ROOT / "build" / "site") -> int:
+def build(
+    root: Path = lessons.ROOT,
+    out: Path = lessons.ROOT / "build" / "site",
+    films: dict[str, list[dict[str, Any]]] | None = None,
+    pictures: Path = explorers.FOLDER,
+) -> int:
     """Build the site of the course that stands at `root`; return the number of pages.
 
-    `out` is replaced only when all went well. Every warning of Sphinx is an error.
+    `films` says what the explorers of lessons are whose pictures lie in a folder, as `explorers.film_all` returns it;
+    those of other lessons are stills. `out` is replaced only when all went well. Every warning of Sphinx is an error.
 
     Errors: UnfitError for notebooks that cannot be shown, and with Sphinx's words for a link that leads nowhere.
     """
     with tempfile.TemporaryDirectory() as temporary:
         staged, made = Path(temporary, "source"), Path(temporary, "made", "site")
-        pages = stage(root, staged)
+        pages = stage(root, staged, films or {})
         warnings = io.StringIO()
         with patch_docutils(), docutils_namespace():
             Sphinx(
@@ -249,6 +273,7 @@ def build(root: Path = lessons.ROOT, out: Path = lessons.ROOT / "build" / "site"
         mathjax = resources.files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"
         (made / "_static" / "mathjax").mkdir()
         (made / "_static" / "mathjax" / "tex-svg.js").write_bytes(mathjax.read_bytes())
+        explorers.lay(films or {}, made / FILMS, pictures)
         (made / ".nojekyll").touch()  # else GitHub Pages leaves out the folders that begin with _
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(made, out, ignore=shutil.ignore_patterns(*UNUSED))
@@ -259,8 +284,12 @@ def main() -> int:
     """Build the site and say where it is."""
     argparse.ArgumentParser(prog="python -m utils.teach.site", description=__doc__).parse_args()
     try:
-        pages = build()
-    except UnfitError as fault:
+        paths = lessons.find()
+        if faults := [why for path in paths if (why := lessons.unfit(path, lessons.read(path)))]:
+            raise UnfitError(faults[0])
+        films = explorers.film_all(paths)
+        pages = build(films=films)
+    except (UnfitError, ValueError) as fault:
         print(fault, file=sys.stderr)
         return 1
     print(f"{pages} pages. Open build/site/index.html in a browser, or copy build/site to any web server.")

@@ -1,7 +1,7 @@
 """Slides: a reveal.js deck of each lesson from its stored outputs, and the same deck with a running kernel.
 
 `python -m utils.teach.slides build [NB ...]` writes build/slides/NB.html and, beside it, all that a deck loads; with
-`--layer core` the selection for 45 minutes, into build/slides/core.
+`--layer core` the selection for 45 minutes, into build/slides/core. Of lessons that changed, the explorers are drawn.
 `python -m utils.teach.slides present NB` runs the lesson and opens its deck, in which the explorers answer.
 """
 
@@ -13,15 +13,18 @@ import sys
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from nbconvert import SlidesExporter
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from utils.teach import explorers
 from utils.workshop import lessons
 
 SLIDES = lessons.ROOT / "build" / "slides"
 LAYERS = ("all", "core")
+FILMS = "explorers"  # where the pictures of explorers lie beside the decks
 LINK = re.compile(r"\[([^]]+)\]\((\d\d_\w+)\.ipynb\)")
 TEMPLATES = Path(__file__).with_name("templates")
 DECK = TEMPLATES / "nbconvert" / "templates" / "deck"
@@ -40,6 +43,7 @@ def lay_assets(folder: Path) -> None:
         (mathjax / "tex-svg-full.js", "mathjax/tex-svg-full.js"),  # formulas as SVG: no font to load
         (DECK / "static" / "deck.css", "deck.css"),
         (DECK / "static" / "deck.js", "deck.js"),
+        (Path(__file__).with_name("static") / "explorers.js", "explorers.js"),
     ):
         (assets / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(str(source), assets / target)
@@ -59,12 +63,21 @@ def core(book: NotebookNode) -> NotebookNode:
     return book
 
 
-def build(notebooks: Iterable[Path], folder: Path = SLIDES, layer: str = "all") -> list[Path]:
+def build(
+    notebooks: Iterable[Path],
+    folder: Path = SLIDES,
+    layer: str = "all",
+    films: dict[str, list[dict[str, Any]]] | None = None,
+    pictures: Path = explorers.FOLDER,
+) -> list[Path]:
     """Write the deck of each notebook, or of its core, from stored outputs, and the assets beside; return the decks.
 
-    A link to another lesson leads to its deck, and is plain text where the folder has none.
+    `films` says what the explorers of lessons are whose pictures lie in a folder, as `explorers.film_all` returns it;
+    those of other lessons are stills. A link to another lesson leads to its deck, and is plain text where the folder
+    has none.
     """
     lay_assets(folder)
+    explorers.lay(films or {}, folder / FILMS, pictures)
     exporter = SlidesExporter(template_name="deck", anchor_link_text="", extra_template_basedirs=[str(DECK.parent)])
     decks = {path: folder / f"{path.stem}.html" for path in notebooks}
     there = {deck.stem for deck in (*decks.values(), *folder.glob("*.html"))}
@@ -73,6 +86,11 @@ def build(notebooks: Iterable[Path], folder: Path = SLIDES, layer: str = "all") 
         for cell in book.cells:
             if cell.cell_type == "markdown":
                 cell.source = LINK.sub(lambda link: link[0] if link[2] in there else link[1], cell.source)
+        for about in (films or {}).get(path.stem, ()):
+            for cell in book.cells:
+                for output in cell.get("outputs", ()) if cell.id == about["cell"] else ():
+                    if "image/png" in output.get("data", ()):
+                        output.metadata["explorer"] = explorers.markup(path.stem, about, FILMS)
         page, _ = exporter.from_notebook_node(book, {"metadata": {"name": path.stem, "path": str(path.parent)}})
         deck.write_text(page, encoding="utf-8")
     return list(decks.values())
@@ -130,7 +148,12 @@ def main(arguments: list[str] | None = None) -> int:
         faults = [why for path in found if (why := lessons.unfit(path, lessons.read(path)))]
         if faults:
             raise SystemExit("\n".join(faults))
-        for deck in build(found, SLIDES / "core" if given.layer == "core" else SLIDES, given.layer):
+        folder = SLIDES / "core" if given.layer == "core" else SLIDES
+        try:
+            films = explorers.film_all(found)
+        except ValueError as fault:
+            raise SystemExit(str(fault)) from None
+        for deck in build(found, folder, given.layer, films):
             print(deck.relative_to(lessons.ROOT))
     return 0
 

@@ -268,13 +268,13 @@ const deck = (() => {
   function showExplorer(block, height) {
     block.node.style.height = `${height}px`;
     if (block.live) return;
-    const picture = block.node.querySelector("img");
+    const picture = block.node.querySelector("img"), controls = block.node.querySelector(".explorer-controls");
     const { w, h } = sizeOf(picture);
-    const scale = Math.min(WIDTH / w, (height - 44) / h);
+    const scale = Math.min(WIDTH / w, (height - (controls ? put(controls.cloneNode(true)) + 12 : 44)) / h);
     picture.style.width = `${w * scale}px`;
     picture.style.height = `${h * scale}px`;
     block.scale = Math.min(1, scale);
-    block.node.append(el("div", "hint", "An explorer: its controls answer in the notebook and in the live deck."));
+    if (!controls) block.node.append(el("div", "hint", "An explorer: its controls answer in the notebook and in the live deck."));
   }
 
   function layOut(section, live) {
