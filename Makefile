@@ -13,6 +13,7 @@ LAYER ?= all
 SEED ?= 1
 HINT ?=
 CHECK ?=
+DIR ?=
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint requirements.lock
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
@@ -28,7 +29,7 @@ export PIP_USER := 0
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
 present grade: export OMP_NUM_THREADS = 1
 
-.PHONY: help settled lab test prove slides present class grade update mystery site new quick run bench figures test-browser clean
+.PHONY: help settled lab test prove slides present class grade update progress mystery site new quick run bench figures test-browser clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -57,6 +58,9 @@ grade: .venv/teach  ## grade what was handed in under build/class/submitted
 
 update: .venv/lab  ## take the newest lessons; your answers go into them, and copies of what you changed are kept
 	$(BIN)/python -m utils.workshop.update
+
+progress: .venv/workshop  ## which exercises and mysteries are done, from the notebooks as saved (or DIR=, a copy elsewhere)
+	@$(WORKSHOP) progress $(if $(DIR),'$(DIR)')
 
 mystery: .venv/workshop  ## a bug to find: make mystery NB=10_cnn SEED=1; then HINT=1, 2, 3, and CHECK=1
 	@test -n "$(NB)" || { echo "Say of which lesson, as in: make mystery NB=10_cnn"; exit 2; }

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from utils.workshop import bench, lanes, mystery, new, run, sweep
+from utils.workshop import bench, lanes, mystery, new, progress, run, sweep
 
 ON_LESSONS = {
     "run": (run.run, "execute the notebooks that changed, in place"),
@@ -52,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     asked = bug.add_mutually_exclusive_group()
     asked.add_argument("--hint", type=int, choices=(1, 2, 3), help="the section, what fell first, or the line")
     asked.add_argument("--check", action="store_true", help="say whether it is mended")
+    far = commands.add_parser("progress", help="how far a reader is, from the notebooks as they are saved")
+    far.add_argument("folder", nargs="?", metavar="DIR", help="where they lie; by default notebooks")
     sweep.options(commands.add_parser("sweep", help="every claim over many seeds"))
     given = parser.parse_args(arguments)
     if given.command == "new":
@@ -60,6 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
         return sweep.main(given)
     if given.command == "mystery":
         return mystery.mystery(Path(given.name).stem, given.seed, given.hint, given.check)
+    if given.command == "progress":
+        return progress.progress(given.folder)
     if given.command in TESTS:
         more = {"part": given.part, "everything": given.everything} if given.command == "test" else {}
         return TESTS[given.command][0](given.names, given.workers, **more)
