@@ -35,6 +35,8 @@ from utils.workshop import kernel, lessons
 
 FOLDER = lessons.BUILD / "explorers"
 MOST = 400  # states of an explorer; what has more is thinned
+LARGEST = 4_000_000  # bytes of its script; what takes more is thinned too, but not below FEWEST states
+FEWEST = 60
 PRESSES = 12  # of a button
 SCALE = 2  # pixels a side for each one at which the picture is shown, as a still has
 HEAVY = 40_000  # bytes; what would take more, such as a photograph, is stored with a little loss where that is less
@@ -84,13 +86,13 @@ def texts_like(text: str) -> list[str]:
     return list(dict.fromkeys(made))
 
 
-def thinned(controls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Take values from the longest control until the explorer has no more than MOST states.
+def thinned(controls: list[dict[str, Any]], most: int = MOST) -> list[dict[str, Any]]:
+    """Take values from the longest control until the explorer has no more than so many states.
 
     A control keeps its ends and its start, and of the others about every second one each time.
     """
     controls = [dict(control) for control in controls]
-    while math.prod(len(control["values"]) for control in controls) > MOST:
+    while math.prod(len(control["values"]) for control in controls) > most:
         longest = max(controls, key=lambda control: len(control["values"]))
         last = len(longest["values"]) - 1
         kept = sorted({*range(0, last + 1, 2), last, longest["start"]})
@@ -130,7 +132,7 @@ def encoded(picture: np.ndarray, changed: np.ndarray | None = None) -> bytes:
     return few if len(few) <= HEAVY else min(few, compressed(whole, quality=85), key=len)
 
 
-def draw(explorer: widgets.Explorer) -> tuple[dict[str, Any], bytes, str]:
+def draw(explorer: widgets.Explorer, most: int = MOST) -> tuple[dict[str, Any], bytes, str]:
     """Draw every state of an explorer; return what a page has to know of it, its first picture, and the script.
 
     The script holds for each state what is laid over the first picture. Equal parts are stored once.
@@ -138,7 +140,7 @@ def draw(explorer: widgets.Explorer) -> tuple[dict[str, Any], bytes, str]:
     Errors: ValueError for a picture of another size than the first, or one that depends on those before it.
     """
     whole = [control_of(name, widget) for name, widget in explorer.controls.items()]
-    controls = thinned(whole)
+    controls = thinned(whole, most)
     plot.png(explorer.figure)  # lays it out, as it was laid out for the reader
     dots = explorer.figure.dpi
     explorer.figure.set_dpi(SCALE * dots)
@@ -186,6 +188,8 @@ def draw_all(folder: str) -> None:
     found = []
     for number, explorer in enumerate(sorted(widgets.explorers, key=lambda explorer: explorer.alt)):
         about, base, states = draw(explorer)
+        while len(states) > LARGEST and about["states"] > FEWEST:
+            about, base, states = draw(explorer, max(FEWEST, about["states"] // 2))
         Path(folder, f"{number}.webp").write_bytes(base)
         Path(folder, f"{number}.json").write_text(states, encoding="utf-8")
         found.append(about)
