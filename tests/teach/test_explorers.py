@@ -171,6 +171,12 @@ def test_thinning_keeps_ends_and_start(counts):
     assert json.dumps(controls) == given
 
 
+def test_too_many_switches_are_refused():
+    switches = [{"values": [False, True], "words": ["no", "yes"], "start": 0} for _ in range(9)]
+    with pytest.raises(ValueError, match="9 controls have 512 states even at their ends; accepted are 400."):
+        explorers.thinned(switches)
+
+
 def test_what_takes_too_many_bytes_is_thinned_too(tmp_path, monkeypatch):
     explorer = an_explorer(height=(-1.0, 1.0, 0.005))
     monkeypatch.setattr(explorers.widgets, "explorers", [explorer])

@@ -90,6 +90,8 @@ def thinned(controls: list[dict[str, Any]], most: int = MOST) -> list[dict[str, 
     """Take values from the longest control until the explorer has no more than so many states.
 
     A control keeps its ends and its start, and of the others about every second one each time.
+
+    Errors: ValueError if every control is down to its ends and there are still more.
     """
     controls = [dict(control) for control in controls]
     while math.prod(len(control["values"]) for control in controls) > most:
@@ -98,6 +100,9 @@ def thinned(controls: list[dict[str, Any]], most: int = MOST) -> list[dict[str, 
         kept = sorted({*range(0, last + 1, 2), last, longest["start"]})
         if len(kept) == last + 1:  # its start is all that would go
             kept = sorted({0, last, longest["start"]})
+        if len(kept) == last + 1:
+            states = math.prod(len(control["values"]) for control in controls)
+            raise ValueError(f"{len(controls)} controls have {states} states even at their ends; accepted are {most}.")
         longest["start"] = kept.index(longest["start"])
         for part in ("values", "words"):
             longest[part] = [longest[part][place] for place in kept]

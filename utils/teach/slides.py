@@ -112,7 +112,8 @@ def present(notebook: Path, *arguments: str) -> None:
             self.log.addFilter(lambda record: record.levelname == "ERROR" or "running at" in record.getMessage())
 
     print(f"Presenting {notebook.stem}: a browser opens and shows how far the lesson has run. Ctrl + C ends it.")
-    build([notebook])
+    drawn = explorers.filmed(notebook)
+    build([notebook], films={notebook.stem: drawn} if drawn else {})
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(TEMPLATES), os.environ.get("JUPYTER_PATH")]))
     os.environ["TQDM_DISABLE"] = "1"  # a progress bar would stay on its slide
     config = Config()
