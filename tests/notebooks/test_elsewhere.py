@@ -1,7 +1,8 @@
 """Lane 13, another device: with a pretend device in the place of the CPU, what a lesson makes follows the device.
 
-Nothing in it needs a graphics card; what fails on one for mixing it with the CPU fails here. The parts At full size run
-here too, on stand-ins for MNIST and for Shakespeare.
+Nothing in it needs a graphics card; what fails on one for mixing it with the CPU fails here. Each lesson runs
+on this device with its small knobs, in `test_lessons.py`; the parts At full size run there too, on stand-ins for MNIST
+and for Shakespeare.
 """
 
 import pytest
@@ -21,7 +22,6 @@ from tests.notebooks import elsewhere
 
 elsewhere.begin()
 """
-LESSONS = [path for path in lessons.find() if {"DEVICE", *WAKES} & set(kernel.knobs(path))]
 
 
 def agrees(path):
@@ -142,37 +142,36 @@ def test_what_it_changes_in_torch_is_put_back():
     assert switches() == before
 
 
-def executed(path, old="", new=""):
-    """Execute a lesson with small knobs on the pretend device; `old` becomes `new` in the one cell that has it."""
-    book = lessons.read(path)
+def executed(path, old="", new="", probes=None):
+    """Execute a lesson with small knobs, on the pretend device if it has one; `old` becomes `new` in its one cell."""
+    book, known = lessons.read(path), set(kernel.knobs(path))
     cells = lessons.code_cells(book)
     if old:
         (cell,) = [cell for cell in cells if old in cell.source]
         cell.source = cell.source.replace(old, new)
-    knobs = lessons.trials(path)["knobs"]["small"]
-    cells[0].source += BEGIN
-    wakes = {knob: value for knob, value in WAKES.items() if knob in kernel.knobs(path)}
-    if wakes:
-        cells[0].source += STAND_IN
-    probes = {"counted": "print(elsewhere.counted)", "numbers": agrees(path) or "pass"}
-    return kernel.execute(path, knobs | wakes, strict=False, source=book, probes=probes)
+    wakes = {knob: value for knob, value in WAKES.items() if knob in known}
+    if "DEVICE" in known or wakes:
+        cells[0].source += BEGIN + (STAND_IN if wakes else "")
+        probes = {**(probes or {}), "counted": "print(elsewhere.counted)", "numbers": agrees(path) or "pass"}
+    return kernel.execute(
+        path, lessons.trials(path)["knobs"]["small"] | wakes, strict=False, source=book, probes=probes
+    )
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_the_lesson_follows_the_device(path):
-    run = executed(path)
-    assert run.error is None, kernel.failure(path, run.error)
-    if "DEVICE" in kernel.knobs(path):
+def follows_the_device(path, run):
+    """Assert that what a lesson made was on the pretend device, and that its part At full size made its claims."""
+    known = kernel.knobs(path)
+    if "DEVICE" in known:
         assert int(lessons.text_of(run.cell("counted"))) > 1000
     at_full_size = [claim["name"] for claim in run.claims if claim["name"].startswith(tuple(WAKES.values()))]
-    assert bool(at_full_size) == bool(set(WAKES) & set(kernel.knobs(path))), "the part At full size makes no claim"
+    assert bool(at_full_size) == bool(set(WAKES) & set(known)), "the part At full size makes no claim"
     assert bool(agrees(path)) == bool(at_full_size)
     if at_full_size:
         assert len(at_full_size) == run.cell("full-size-run").source.count("check.claim(")
 
 
 def test_a_forgotten_move_is_noticed():
-    path = next(path for path in LESSONS if path.stem == "20_rnn_lstm")
+    path = lessons.NOTEBOOKS / "20_rnn_lstm.ipynb"
     run = executed(path, "net = Adder(kind).to(device)", "net = Adder(kind)")
     assert run.error is not None
     assert "same device" in run.error.evalue

@@ -1,6 +1,7 @@
 """Lanes 4 to 6: papermill with other knobs, every widget driven, every exercise answered rightly and wrongly.
 
-The second-seed run of a notebook stays alive after its last cell: its widgets and exercises are tried in that kernel.
+With small knobs a lesson runs on the pretend device of `elsewhere.py`, with odd ones it runs each cell twice. The
+run with a second seed stays alive after its last cell: its widgets and exercises are tried in that kernel.
 """
 
 import copy
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.notebooks import test_elsewhere
 from utils.workshop import kernel, lessons
 
 SECOND_SEED = 1
@@ -137,16 +139,20 @@ def each_twice(book):
     return book
 
 
-@pytest.mark.parametrize("setting", ["small", "odd"])
+@pytest.mark.parametrize("setting", ["small", "odd"])  # small: on the pretend device; odd: each cell twice
 def test_other_knobs(lesson, setting):
-    given, book = lessons.trials(lesson)["knobs"][setting], lessons.read(lesson)
+    given = lessons.trials(lesson)["knobs"][setting]
     names = ", ".join(f"{name!r}: {name}" for name in given)
-    probe = f"import json as _json; print(_json.dumps({{{names}}}))"
-    source = each_twice(book) if setting == "odd" else book
-    run = kernel.execute(lesson, given, strict=False, source=source, probes={"probe-knobs": probe})
+    probes = {"probe-knobs": f"import json as _json; print(_json.dumps({{{names}}}))"}
+    if setting == "small":
+        run = test_elsewhere.executed(lesson, probes=probes)
+    else:
+        run = kernel.execute(lesson, given, strict=False, source=each_twice(lessons.read(lesson)), probes=probes)
     if run.error:
         pytest.fail(kernel.failure(lesson, run.error), pytrace=False)
     assert json.loads(lessons.text_of(run.cell("probe-knobs"))) == given, "the knobs took no effect"
+    if setting == "small":
+        test_elsewhere.follows_the_device(lesson, run)
 
 
 def test_a_mistyped_knob_is_an_error(lesson):

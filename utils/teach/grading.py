@@ -4,6 +4,7 @@ These are steps of nbgrader's, named in the settings that `utils.teach.handout` 
 """
 
 import ast
+import copy
 import dis
 import os
 import re
@@ -277,8 +278,8 @@ def needed(cells: list[NotebookNode]) -> set[int]:
         if (place, called) in found:
             continue
         found.add((place, called))
-        _, at_once, at_all, _ = code[place]
-        for name in at_all:
+        _, at_once, _, _, inside = code[place]
+        for name in at_once | inside:
             until = place if name in at_once else called
             bound = [other for other in code if name in code[other][0] and other < until][-1:]
             stored = [other for other in code if name in code[other][3] and sum(bound) <= other < until]
@@ -307,8 +308,11 @@ def imported(source: str) -> set[str]:
     return {(alias.asname or alias.name).split(".")[0] for node in found for alias in node.names}
 
 
-def names_in(source: str) -> tuple[set[str], set[str], set[str], set[str]]:
-    """Return the global names that a cell binds, reads at once, reads at all (functions included), and stores into."""
+def names_in(source: str) -> tuple[set[str], set[str], set[str], set[str], set[str]]:
+    """Return the global names that a cell binds, reads before it binds them, reads at all, stores into.
+
+    The last are those that its functions read.
+    """
     try:
         text = TransformerManager().transform_cell(source)
         tree, code = ast.parse(text), compile(text, "cell", "exec", dont_inherit=True)
@@ -316,7 +320,7 @@ def names_in(source: str) -> tuple[set[str], set[str], set[str], set[str]]:
         text = "get_ipython"
     if "get_ipython" in text:  # magics hide names in text, so any word may be one
         words = set(re.findall(r"\w+", source))
-        return words, words, words, words
+        return words, words, words, words, words
     parts: list[types.CodeType] = [code]
     for part in parts:  # it grows meanwhile
         parts += [inner for inner in part.co_consts if isinstance(inner, types.CodeType)]
@@ -333,8 +337,36 @@ def names_in(source: str) -> tuple[set[str], set[str], set[str], set[str]]:
             while isinstance(node, ast.Attribute | ast.Subscript):
                 node = node.value
             stored |= {node.id} if isinstance(node, ast.Name) else set()
-    reads = set().union(*(names["LOAD"] for names in used.values()))
-    return set().union(*(names["STORE"] for names in used.values())), used[code]["LOAD"], reads, stored
+    bound = set().union(*(names["STORE"] for names in used.values()))
+    inside = set().union(*(names["LOAD"] for part, names in used.items() if part is not code))
+    return bound, read_first(tree.body, set()), used[code]["LOAD"] | inside, stored, inside
+
+
+def read_first(statements: list[ast.stmt], bound: set[str]) -> set[str]:
+    """Return the global names that statements read, outside of functions, before they bind them; `bound` grows.
+
+    What a loop or a branch binds is bound inside it, and not after it, where it may not have run.
+    """
+    found = set()
+    for statement in statements:
+        blocks = isinstance(statement, ast.For | ast.While | ast.If | ast.With)
+        head = copy.copy(statement)
+        if blocks:
+            head.body, head.orelse = [ast.copy_location(ast.Pass(), statement)], []
+        loop = ast.copy_location(
+            ast.While(ast.Constant(True), [head], []), statement
+        )  # outside of one, break is an error
+        code = compile(ast.Module([ast.fix_missing_locations(loop)], []), "cell", "exec")
+        steps = [*dis.get_instructions(code)]
+        found |= {step.argval for step in steps if step.opname == "LOAD_NAME"} - bound
+        binds = {step.argval for step in steps if step.opname == "STORE_NAME"}
+        if blocks:
+            inner = bound if isinstance(statement, ast.With) else set(bound)
+            inner |= binds
+            found |= read_first(statement.body, inner) | read_first(getattr(statement, "orelse", []), set(bound))
+        elif not hasattr(statement, "handlers"):  # of what stands in a try, nobody knows how far it came
+            bound |= binds
+    return found
 
 
 def is_answer(cell: NotebookNode) -> bool:
