@@ -1,4 +1,4 @@
-"""Lane 8, offline: `make test` runs all lanes with the network cut; these tests prove it, here and in a kernel."""
+"""The offline lane: `make test` runs all lanes with the network cut; these tests prove it, here and in a kernel."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Lane 9, browser: real JupyterLab in headless chromium, as a reader uses it, on a copy of the notebooks.
+"""The browser lane: real JupyterLab in headless chromium, as a reader uses it, on a copy of the notebooks.
 
 The first three notebooks are opened; with COURSE_BROWSER=all (`make test-browser`) every one. Each is run whole, at its
 small knobs but for 00, since whether its claims hold is asked elsewhere; each explorer is moved by keyboard, and an

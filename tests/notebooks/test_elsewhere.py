@@ -1,4 +1,4 @@
-"""Lane 13, another device: with a pretend device in the place of the CPU, what a lesson makes follows the device.
+"""Another device: with a pretend device in the place of the CPU, what a lesson makes follows the device.
 
 Nothing in it needs a graphics card; what fails on one for mixing it with the CPU fails here. Each lesson runs
 on this device with its small knobs, in `test_lessons.py`; the parts At full size run there too, on stand-ins for MNIST

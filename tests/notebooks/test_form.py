@@ -1,4 +1,4 @@
-"""Lane 1, form: what is asked of every notebook and of every lesson's two layers, read from its file."""
+"""The form lane: what is asked of every notebook and of every lesson's two layers, read from its file."""
 
 import ast
 import base64

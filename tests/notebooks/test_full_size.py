@@ -1,4 +1,4 @@
-"""Lane 12, the part At full size: it rests by default, and a set that is unknown is noticed at once.
+"""The part At full size: it rests by default, and a set that is unknown is noticed at once.
 
 It runs with the small knobs of `test_lessons.py`, on stand-ins: digits enlarged to 28 x 28 in place of MNIST,
 pages of the manual in place of Shakespeare. Whether its claims hold is measured with the real sets, which the tests do

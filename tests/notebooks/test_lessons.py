@@ -1,4 +1,4 @@
-"""Lanes 4 to 6: papermill with other knobs, every widget driven, every exercise answered rightly and wrongly.
+"""The lessons lane: papermill with other knobs, every widget driven, every exercise answered rightly and wrongly.
 
 With small knobs a lesson runs on the pretend device of `elsewhere.py`, with odd ones it runs each cell twice. The
 run with a second seed stays alive after its last cell: its widgets and exercises are tried in that kernel.

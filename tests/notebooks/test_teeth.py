@@ -1,4 +1,4 @@
-"""Lane 7, teeth: break the idea of each lesson on purpose; a named claim must notice."""
+"""The teeth lane: break the idea of each lesson on purpose; a named claim must notice."""
 
 import functools
 import json

@@ -1,4 +1,4 @@
-"""Lane 10, slides: every slide of every deck in headless chromium at 1280 x 720 with the network cut; the live deck.
+"""The slides lane: every slide of every deck in headless chromium at 1280 x 720 with the network cut; the live deck.
 
 What the page says of itself is not asked: sizes, texts and pictures are measured in the browser and compared with
 the notebook's file.

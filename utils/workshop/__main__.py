@@ -55,21 +55,21 @@ def main(arguments: list[str] | None = None) -> int:
     far = commands.add_parser("progress", help="how far a reader is, from the notebooks as they are saved")
     far.add_argument("folder", nargs="?", metavar="DIR", help="where they lie; by default notebooks")
     sweep.options(commands.add_parser("sweep", help="every claim over many seeds"))
-    given = parser.parse_args(arguments)
-    if given.command == "new":
-        return new.new(given.names)
-    if given.command == "sweep":
-        return sweep.main(given)
-    if given.command == "mystery":
-        return mystery.mystery(Path(given.name).stem, given.seed, given.hint, given.check)
-    if given.command == "progress":
-        return progress.progress(given.folder)
-    if given.command in TESTS:
-        more = {"part": given.part, "everything": given.everything} if given.command == "test" else {}
-        return TESTS[given.command][0](given.names, given.workers, **more)
+    options = parser.parse_args(arguments)
+    if options.command == "new":
+        return new.new(options.names)
+    if options.command == "sweep":
+        return sweep.main(options)
+    if options.command == "mystery":
+        return mystery.mystery(Path(options.name).stem, options.seed, options.hint, options.check)
+    if options.command == "progress":
+        return progress.progress(options.folder)
+    if options.command in TESTS:
+        more = {"part": options.part, "everything": options.everything} if options.command == "test" else {}
+        return TESTS[options.command][0](options.names, options.workers, **more)
     start = time.perf_counter()
-    status = ON_LESSONS[given.command][0](given.names)
-    print(f"{given.command}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    status = ON_LESSONS[options.command][0](options.names)
+    print(f"{options.command}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
     return status
 
 

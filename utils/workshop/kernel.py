@@ -87,12 +87,12 @@ def failure(path: Path, error: Stop) -> str:
     return f"{path.stem}, cell {error.cell}: {error.ename}: {error.evalue}"
 
 
-def _papermill(given: Path, done: Path, tries: int = 3, **options: Any) -> None:
+def _papermill(file: Path, result: Path, tries: int = 3, **options: Any) -> None:
     """Execute a file; a kernel that never came up, because its port was taken meanwhile, is started again."""
     for left in reversed(range(tries)):
         try:
             papermill.execute_notebook(
-                given, done, cwd=lessons.NOTEBOOKS, kernel_name="python3", language="python", **options
+                file, result, cwd=lessons.NOTEBOOKS, kernel_name="python3", language="python", **options
             )
             return
         except RuntimeError as error:
@@ -129,18 +129,18 @@ def execute(
     os.environ.update(KERNEL_ENVIRONMENT, COURSE_STRICT="1" if strict else "0")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            given, done = Path(folder, "given.ipynb"), Path(folder, "done.ipynb")
-            nbformat.write(notebook, given)
+            file, result = Path(folder, "lesson.ipynb"), Path(folder, "executed.ipynb")
+            nbformat.write(notebook, file)
             error = None
             try:
                 _papermill(
-                    given, done, parameters=knobs_given or {}, progress_bar=shown, execution_timeout=cell_timeout
+                    file, result, parameters=knobs_given or {}, progress_bar=shown, execution_timeout=cell_timeout
                 )
             except PapermillExecutionError as stopped:
                 error = Stop("?", stopped.ename, stopped.evalue)
             except (CellTimeoutError, DeadKernelError) as stopped:
                 error = Stop("?", type(stopped).__name__, str(stopped).splitlines()[0])
-            executed = lessons.read(done)
+            executed = lessons.read(result)
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)

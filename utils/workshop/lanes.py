@@ -39,8 +39,8 @@ def test(names: list[str], workers: int, part: str | None = None, everything: bo
 
 def prove(names: list[str], workers: int) -> int:
     """Prove in full the lessons that changed, or those named, and write down that they are proved."""
-    given = " ".join(path.stem for path in lessons.find(names)) if names else ""
-    return pytest(["tests"], workers, COURSE_LEDGER="prove", COURSE_LESSONS=given)
+    listed = " ".join(path.stem for path in lessons.find(names)) if names else ""
+    return pytest(["tests"], workers, COURSE_LEDGER="prove", COURSE_LESSONS=listed)
 
 
 def quick(names: list[str], workers: int) -> int:

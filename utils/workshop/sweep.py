@@ -325,15 +325,15 @@ def picture(file: Path, runs: list[dict[str, Any]]) -> list[Path]:
 
 def values(text: str) -> tuple[str, list[Any]]:
     """Read `NAME=1,2` as a knob and its values."""
-    name, _, given = text.partition("=")
-    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name) or not given:
+    name, _, values = text.partition("=")
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name) or not values:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no knob with values; write one as in EPOCHS=1,2 or KIND='a','b'."
         )
     try:
-        read = ast.literal_eval(f"[{given}]")
+        read = ast.literal_eval(f"[{values}]")
     except (SyntaxError, ValueError):
-        read = given.split(",")
+        read = values.split(",")
     return name, read
 
 
@@ -390,26 +390,26 @@ def options(parser: argparse.ArgumentParser) -> None:
     commands.add_parser("one").add_argument("parent", type=int)  # what a worker starts
 
 
-def main(given: argparse.Namespace) -> int:
+def main(options: argparse.Namespace) -> int:
     """Do what the options say; return the exit status."""
-    if given.step == "one":
+    if options.step == "one":
         if os.name != "nt":
-            threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
+            threading.Thread(target=_end_with, args=(options.parent,), daemon=True).start()
         print(json.dumps(one(json.load(sys.stdin))))
         return 0
-    file = lessons.BUILD / "sweep" / given.name / "claims.sqlite"
-    if given.step == "dry":
-        with connect(given.scheduler, given.workers) as client:
-            print(dry(given.count, client))
+    file = lessons.BUILD / "sweep" / options.name / "claims.sqlite"
+    if options.step == "dry":
+        with connect(options.scheduler, options.workers) as client:
+            print(dry(options.count, client))
         return 0
     try:
-        named = [name for name, _ in given.knobs]
+        named = [name for name, _ in options.knobs]
         if len(set(named)) < len(named):
             raise ValueError(f"A knob was set twice ({', '.join(named)}); write its values in one, as in EPOCHS=1,2.")
-        runs = plan(lessons.find(given.notebooks), dict(given.knobs), list(range(given.seeds)))
+        runs = plan(lessons.find(options.notebooks), dict(options.knobs), list(range(options.seeds)))
     except ValueError as error:
         raise SystemExit(str(error)) from None
-    if given.step == "margins":
+    if options.step == "margins":
         held = finished(file)
         missing = [run for run in runs if run["run"] not in held or held[run["run"]][0]["error"]]
         if missing:
@@ -420,14 +420,14 @@ def main(given: argparse.Namespace) -> int:
         print(summary(found))
         return 0
     try:
-        with connect(given.scheduler, given.workers) as client:
-            failed = watch(runs, sweep(runs, file, client, given.timeout, given.retries), file, given.name)
+        with connect(options.scheduler, options.workers) as client:
+            failed = watch(runs, sweep(runs, file, client, options.timeout, options.retries), file, options.name)
     except KeyboardInterrupt:
         kept = len(finished(file).keys() & {run["run"] for run in runs})
         print(f"\nStopped. {kept} of {len(runs)} runs are in {file.relative_to(lessons.ROOT)}; begun again it goes on.")
         return 1
     for row in worst(file, runs):
-        if len(given.notebooks) == 1 or row["held"] < row["runs"] or float(row["deviations"]) < NARROW:
+        if len(options.notebooks) == 1 or row["held"] < row["runs"] or float(row["deviations"]) < NARROW:
             which, margin = f"{row['notebook']} {row['knobs']}".strip(), f"{float(row['margin']):9.3g}"
             print(f"{which}  {row['held']}/{row['runs']}  margin {margin}  {row['claim']}: ", end="")
             print(f"{row['value']} ({row['bound']}, seed {row['seed']})")
