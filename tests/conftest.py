@@ -82,13 +82,13 @@ def pytest_collection_modifyitems(config, items):
 
 
 class KeepTogether(LoadScopeScheduling):
-    """Send to one worker what shares a kernel: a notebook's cells under nbval, the tests of its live run."""
+    """Send to one worker what shares a process: a notebook's cells under nbval, the tests of its live run."""
 
     def _split_scope(self, nodeid: str) -> str:
         name = lane(nodeid)
-        shared = re.search(r"::test_(?:second_seed|widgets|exercises|breakage_is_noticed)\[(\w+)", nodeid)
+        shared = re.search(r"::test_(?:widgets|exercises|breakage_is_noticed)\[(\d\d_[a-z0-9_]+)", nodeid)
         if shared:
-            return f"{name} {shared[1]}"
+            return f"live {shared[1]}"
         return nodeid if name in ONE_BY_ONE else nodeid.split("::")[0]
 
 

@@ -2,29 +2,32 @@
 
 Before each cell that a breakage edits the process forks, and the child goes on with the edited cell up to the first
 that fails. Without fork (Windows), or where a forked torch is not to be trusted (macOS), each breakage runs from the
-top, in a namespace of its own.
+top, in a namespace of its own. Once the lesson has run to its end, its exercises and explorers are tried there too.
 """
 
 import contextlib
+import functools
 import gc
 import io
 import json
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path
 
+from tests.notebooks.attempts import attempts
 from utils import check
-from utils.workshop import lessons
+from utils.workshop import kernel, lessons
 
 FORKS = sys.platform == "linux"
 
 
-def run(cells, space):
+def run(cells, space, out=None):
     """Run cells, each an (id, source); return what stopped them (cell, error, claim), or None."""
     for identifier, source in cells:
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with contextlib.redirect_stdout(out or io.StringIO()):
                 exec(compile(source, identifier, "exec"), space)
         except BaseException as error:
             claim = check.claims[-1]["name"] if isinstance(error, check.ClaimError) else None
@@ -60,14 +63,8 @@ def in_child(cells, space):
     return json.loads(text) if text else {"cell": "?", "ename": "ChildDied", "evalue": "no answer", "claim": None}
 
 
-def bite(cells, breakages, forks=FORKS):
-    """Try each breakage; return what stopped it, in their order, and last what stopped the lesson as it stands."""
-
-    def fresh():
-        gc.collect()  # what the run before left
-        check.claims.clear()
-        return types.ModuleType("__main__").__dict__
-
+def bite(cells, breakages, space, forks=FORKS):
+    """Try each breakage, and run the lesson as it stands in `space`; return what stopped each, and last the lesson."""
     stops, variants, whole = [None] * len(breakages), {}, None
     for number, entry in enumerate(breakages):
         try:
@@ -75,19 +72,35 @@ def bite(cells, breakages, forks=FORKS):
         except ValueError as error:  # the others are tried none the less
             stops[number] = {"cell": entry["cell"], "ename": "ValueError", "evalue": str(error), "claim": None}
     if not forks:
-        for number, variant in variants.items():
-            stops[number] = run(variant, fresh())
-        return [*stops, run(cells, fresh())]
-    space = fresh()
+        for number in [*variants]:
+            stops[number] = run(variants.pop(number), fresh())
+        check.claims.clear()
     for place, cell in enumerate(cells):
         for number in [number for number, variant in variants.items() if variant[place] != cell]:
             stops[number] = in_child(variants.pop(number)[place:], space)
         whole = run([cell], space)
-        if whole or not variants:
+        if whole:
             break
     for number in variants:  # the lesson stopped before
         stops[number] = whole
     return [*stops, whole]
+
+
+def fresh():
+    """Return a namespace to run a lesson in."""
+    gc.collect()  # what the run before left
+    check.claims.clear()
+    return types.ModuleType("__main__").__dict__
+
+
+def printed(cells, space):
+    """Run cells one after the other; return what each printed, and what stopped it."""
+    said = {}
+    for identifier, source in cells:
+        out = io.StringIO()
+        stop = run([(identifier, source)], space, out)
+        said[identifier] = out.getvalue() + (f"{stop['ename']}: {stop['evalue']}" if stop else "")
+    return said
 
 
 def told_cells(path):
@@ -96,12 +109,34 @@ def told_cells(path):
     return [(cell.id, cell.source) for cell in cells if not lessons.tags(cell) & lessons.EXERCISE_TAGS]
 
 
+def tried_after(path):
+    """Return the cells to run after the last one of a lesson, as (id, source): its exercises, attempts, explorers."""
+    book = lessons.read(path)
+    own = [(cell.id, cell.source) for exercise in lessons.exercises(book) for cell in exercise]
+    explorers = ("probe-widgets", kernel.DRIVE.read_text(encoding="utf-8"))
+    return [*own, *attempts(book, lessons.trials(path)).items(), explorers]
+
+
+@functools.cache
+def bitten(path):
+    """Run a lesson in a process of its own: what stopped each breakage (`stops`) and the lesson (`whole`), `said`."""
+    command = [sys.executable, "-m", "tests.notebooks.bite", path.stem]
+    environment = {**os.environ, **kernel.KERNEL_ENVIRONMENT, "COURSE_STRICT": "1", "MPLBACKEND": "agg"}
+    done = subprocess.run(command, cwd=lessons.ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode == 0:
+        return json.loads(done.stdout)
+    return {"stops": [], "whole": (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1], "said": {}}
+
+
 def main(name):
-    """Print, as JSON, what stopped each breakage of a lesson, and last what stopped the lesson as it stands."""
-    path = lessons.NOTEBOOKS / f"{name}.ipynb"
+    """Print, as JSON, what came of the breakages of a lesson, of the lesson, and of what was tried after it."""
+    path, space = lessons.NOTEBOOKS / f"{name}.ipynb", fresh()
     out, sys.stdout = sys.stdout, io.StringIO()
     os.chdir(lessons.NOTEBOOKS)
-    print(json.dumps(bite(told_cells(path), lessons.trials(path)["breakage"])), file=out)
+    breakages = [] if os.environ.get("COURSE_QUICK") else lessons.trials(path).get("breakage", [])
+    *stops, whole = bite(told_cells(path), breakages, space)
+    said = {} if whole else printed(tried_after(path), space)
+    print(json.dumps({"stops": stops, "whole": whole, "said": said}), file=out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from tests.notebooks import test_form
-from tests.notebooks.bite import FORKS, bite, told_cells
+from tests.notebooks.bite import FORKS, bite, fresh, printed, told_cells
 from tests.notebooks.test_lessons import each_twice
 from utils.workshop import kernel, lessons, new
 
@@ -146,7 +146,7 @@ BREAKAGES = [
 @pytest.mark.parametrize("forks", {False, FORKS})
 def test_a_breakage_stops_at_its_claim_and_one_that_no_claim_notices_runs_through(forks, monkeypatch):
     monkeypatch.setenv("COURSE_STRICT", "1")
-    *stops, whole = bite(SOUND, BREAKAGES, forks)
+    *stops, whole = bite(SOUND, BREAKAGES, fresh(), forks)
     assert whole is None
     told = [stop and (stop["cell"], stop["ename"], stop["claim"]) for stop in stops]
     assert told == [
@@ -163,9 +163,23 @@ def test_a_breakage_stops_at_its_claim_and_one_that_no_claim_notices_runs_throug
 def test_a_lesson_that_fails_as_it_stands_proves_no_breakage(forks, monkeypatch):
     monkeypatch.setenv("COURSE_STRICT", "1")
     breakage = {"cell": "claim", "old": "half", "new": "0"}
-    *stops, whole = bite([SOUND[0], ("third", "1 / 0"), SOUND[2]], [breakage], forks)
+    *stops, whole = bite([SOUND[0], ("third", "1 / 0"), SOUND[2]], [breakage], fresh(), forks)
     assert whole["ename"] == "ZeroDivisionError"
     assert stops == [whole]
+
+
+@pytest.mark.parametrize("forks", {False, FORKS})
+def test_after_the_breakages_the_lesson_stands_as_it_was(forks, monkeypatch):
+    monkeypatch.setenv("COURSE_STRICT", "1")
+    space = fresh()
+    assert bite(SOUND, BREAKAGES, space, forks)[-1] is None
+    tried = [("ask", "print(half, third)"), ("fail", "print('begun')\n1 / 0"), ("leave", "raise SystemExit")]
+    assert printed([*tried, ("go on", "print(half)")], space) == {
+        "ask": f"0.8 {0.8 / 3}\n",
+        "fail": "begun\nZeroDivisionError: division by zero",
+        "leave": "SystemExit: ",
+        "go on": "0.8\n",
+    }
 
 
 @pytest.mark.skipif(not FORKS, reason="there is one way only")
@@ -175,7 +189,7 @@ def test_forks_find_what_runs_from_the_top_find(monkeypatch):
     path = lessons.NOTEBOOKS / "00_start_here.ipynb"
     cells, breakages = told_cells(path), lessons.trials(path)["breakage"]
     with matplotlib.rc_context():  # the lesson sets its style
-        assert bite(cells, breakages, forks=True) == bite(cells, breakages, forks=False)
+        assert bite(cells, breakages, fresh(), forks=True) == bite(cells, breakages, fresh(), forks=False)
 
 
 # The form of two layers: the template keeps it; each edit of one cell breaks one rule ------------------------------

@@ -19,7 +19,7 @@ from nbclient.exceptions import DeadKernelError
 from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.utils import determine_grade
 
-from tests.notebooks.test_lessons import attempts
+from tests.notebooks.attempts import attempts
 from utils.teach import classroom, grading, handout
 from utils.workshop import kernel, lessons
 
