@@ -53,9 +53,10 @@ present: .venv/teach  ## a deck with a running kernel: make present NB=10_cnn
 class: .venv/teach  ## an nbgrader course of all lessons (or NB=10_cnn) into build/class
 	$(BIN)/python -m utils.teach.classroom build $(NB)
 
-grade: .venv/teach  ## grade what was handed in under build/class/submitted, and count what the class got wrong
+grade: .venv/teach  ## grade what was handed in under build/class/submitted, count what the class got wrong, export the grades
 	$(BIN)/python -m utils.teach.classroom grade $(NB)
 	@$(BIN)/python -m utils.teach.beliefs
+	@$(BIN)/python -m utils.teach.exports
 
 update: .venv/lab  ## take the newest lessons; your answers go into them, and copies of what you changed are kept
 	$(BIN)/python -m utils.workshop.update
