@@ -266,7 +266,6 @@ def grade(names: list[str], root: Path = handout.CLASS, again: bool = False, **s
     """Grade what was handed in of the lessons and mysteries named, and write grades.csv and report.md.
 
     Returns the exit status. A lesson's mysteries are graded with it.
-
     What was graded before and has not changed since is not run again, unless `again`. Only one may grade at a time.
     """
     asked = [Path(name).stem for name in names]

@@ -92,7 +92,7 @@ def run_broken(path: Path, entry: dict[str, Any]) -> kernel.Run:
 def store(book: NotebookNode, target: Path) -> None:
     """Write a mystery without what would tell about its cells."""
     for cell in book.cells:
-        for kind in ("papermill", "tags", "course"):
+        for kind in ("papermill", "execution", "tags", "course"):
             cell.metadata.pop(kind, None)
     book.metadata = {name: book.metadata[name] for name in ("kernelspec", "language_info") if name in book.metadata}
     target.parent.mkdir(parents=True, exist_ok=True)
