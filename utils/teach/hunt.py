@@ -68,7 +68,7 @@ def build(names: list[str], seed: int, root: Path = handout.CLASS) -> int:
             nbformat.write(answer, key)
             mystery.store(to_hand_out(run.notebook), release)
             register(api, stem)
-            print(f"{stem}: {mystery.what_fell(run)}; {points(stem):g} points")
+            print(f"{stem}: {mystery.what_fell(run)}; {points(stem):g} points. For you only: {entry['name']}.")
     print(
         f"Hand out what is in {root / 'release'}. Put what comes back into {root / 'submitted'}, "
         "as STUDENT/10_cnn-mystery-3/10_cnn-mystery-3.ipynb; then `make grade`."
@@ -168,9 +168,7 @@ class RunLesson(RunChecks):
     The student's cell has `timeout` and ten times what it took when the mystery was made.
     """
 
-    most = Integer(10_000_000, help="characters a cell may show; a picture must not crowd out a finding").tag(
-        config=True
-    )
+    most = Integer(10_000_000, help="characters that a cell may show, its pictures too").tag(config=True)
     extra = 0.0  # seconds that the student's cell has besides
 
     def run_lesson(self, book: NotebookNode, identifier: str, seconds: float, folder: str) -> kernel.Run:
