@@ -11,6 +11,7 @@ TIMEOUT ?= 900
 TORCH ?= auto
 LAYER ?= all
 SEED ?= 1
+MYSTERY ?=
 HINT ?=
 CHECK ?=
 DIR ?=
@@ -50,8 +51,8 @@ present: .venv/teach  ## a deck with a running kernel: make present NB=10_cnn
 	@test -n "$(NB)" || { echo "Say which notebook, as in: make present NB=10_cnn"; exit 2; }
 	$(BIN)/python -m utils.teach.slides present $(NB)
 
-class: .venv/teach  ## an nbgrader course of all lessons (or NB=10_cnn) into build/class
-	$(BIN)/python -m utils.teach.classroom build $(NB)
+class: .venv/teach  ## an nbgrader course of all lessons (or NB=10_cnn) into build/class; NB=10_cnn MYSTERY=3: a hunt
+	$(BIN)/python -m utils.teach.classroom build $(NB) $(if $(MYSTERY),--mystery $(MYSTERY))
 
 grade: .venv/teach  ## grade what was handed in under build/class/submitted, count what the class got wrong, export the grades
 	$(BIN)/python -m utils.teach.classroom grade $(NB)

@@ -111,12 +111,12 @@ def test_changes_elsewhere_are_not_needed(solve):
     "sources, sentence",
     [
         ({}, "no cell was changed"),
-        ({"centre": "y = [0]"}, "the bug is in none of the cells that you changed"),
+        ({"centre": "y = [0]"}, "the bug is in none of the cells that were changed"),
         ({"mean_finding": "pass", "centre_finding": "pass"}, "the bug is in none of the cells"),
         ({"mean": "x = [1, 2, 6]\ndef mean(x):\n    return 3 if len(x) else 3.5"}, None),
-        ({"mean": "x = [1, 2, 3]\ndef mean(x):\n    return 3"}, "with your cell this still falls: centred numbers"),
-        ({"mean": "x = [1, 2, 6]\ndef mean(x):\n    return sum(x) / 4"}, "with your cell this still falls: The mean"),
-        ({"mean": "x = ["}, "with your cell the lesson stops. mean: SyntaxError"),
+        ({"mean": "x = [1, 2, 3]\ndef mean(x):\n    return 3"}, "with this cell it still falls: centred numbers"),
+        ({"mean": "x = [1, 2, 6]\ndef mean(x):\n    return sum(x) / 4"}, "with this cell it still falls: The mean"),
+        ({"mean": "x = ["}, "with this cell the lesson stops. mean: SyntaxError"),
         (
             {"mean": RIGHT + "\ncheck.claim = lambda *a, **k: None"},
             "does not claim all that it claimed. Mend the bug, not what found it.",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from utils.teach import handout
+from utils.teach import handout, hunt
 from utils.workshop import lessons
 
 OUTCOMES = ("right", "wrong", "raises an error", "not attempted")
@@ -28,8 +28,8 @@ PAGE = """<!DOCTYPE html>
 table {{ border-collapse: collapse; }} td, th {{ border-bottom: 1px solid #ccc; padding: 0.3rem 1rem 0.3rem 0;
 text-align: left; vertical-align: top; }} td:last-child {{ text-align: right; }}</style></head>
 <body><main><h1>What the class got wrong</h1>
-<p>How each exercise came out is from the grading. Mistakes and hints are as the students' own checks last told them: an
-answer that was handed in without its check leaves none.</p>
+<p>How each exercise and mystery came out is from the grading. Mistakes and hints are as the students' own checks last
+told them: an answer that was handed in without its check leaves none.</p>
 {tables}
 </main></body></html>
 """
@@ -43,6 +43,7 @@ class Exercise:
     outcomes: Counter = field(default_factory=Counter)
     made: Counter = field(default_factory=Counter)
     hints: Counter = field(default_factory=Counter)
+    possible: tuple[str, ...] = OUTCOMES
 
 
 def named_mistakes(source: str) -> list[str]:
@@ -97,6 +98,9 @@ def count(root: Path) -> dict[str, dict[str, Exercise]]:
         book, release = read(file), read(root / "release" / stem / f"{stem}.ipynb")
         if file.stem != stem or book is None or release is None:
             continue
+        if came_out := hunt.outcome(book):
+            found[stem].setdefault("mystery", Exercise([], possible=hunt.OUTCOMES)).outcomes[came_out] += 1
+            continue
         for name, cell in checks(release):
             found[stem].setdefault(name, Exercise(named_mistakes(cell.source)))
         for name, cell in checks(book):
@@ -117,11 +121,11 @@ def rows(found: dict[str, dict[str, Exercise]]) -> Iterator[tuple[str, str, str,
     for stem in sorted(found):
         for name, exercise in found[stem].items():
             title = name.replace("_", " ")
-            for what in OUTCOMES:
+            for what in exercise.possible:
                 yield stem, title, "outcome", what, exercise.outcomes[what]
             for mistake in sorted(exercise.mistakes, key=lambda text: -exercise.made[text]):
                 yield stem, title, "mistake", mistake, exercise.made[mistake]
-            for hints in (1, 2, 3):
+            for hints in (1, 2, 3) if exercise.mistakes else ():  # a mystery has neither
                 yield stem, title, "hints open", str(hints), exercise.hints[hints]
 
 

@@ -1,7 +1,8 @@
 """A class with nbgrader: `python -m utils.teach.classroom build | grade [NB ...]`.
 
-`build` makes of each lesson an assignment (`utils.teach.handout`). `grade` grades what was handed in, each submission
-as `utils.teach.grading` says, and tells what it met. It runs students' code: first read "A class" in TEACHING.md.
+`build` makes of each lesson an assignment (`utils.teach.handout`), or with `--mystery` a hunt (`utils.teach.hunt`).
+`grade` grades what was handed in, each submission as `utils.teach.grading` says, and tells what it met. It runs
+students' code: first read "A class" in TEACHING.md.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from nbgrader.api import Grade, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from sqlalchemy.exc import SAWarning
 
-from utils.teach import grading, handout
+from utils.teach import grading, handout, hunt
 from utils.teach.grading import OnlyExercises, Restore, RunChecks  # noqa: F401  (settings of older classes name them)
 from utils.workshop import lessons
 
@@ -64,11 +65,12 @@ def handed_in(root: Path) -> Iterator[tuple[str, str, str]]:
                 wanted = entry.stem if entry.suffix == ".ipynb" else "LESSON"
                 fault = f"{entry.name} is not in a lesson's folder; wanted is {wanted}/{wanted}.ipynb"
                 yield folder.name, "?", readable(fault)
-            elif entry.name not in known:
+            elif hunt.lesson_of(entry.name) not in known:
                 yield folder.name, readable(entry.name), readable(f"there is no lesson {entry.name}")
             else:
                 handed_out = (root / "release" / entry.name / f"{entry.name}.ipynb").is_file()
-                wanted = f"the lesson was not handed out; `make class NB={entry.name}` makes its assignment"
+                asked = entry.name.replace("-mystery-", " MYSTERY=")
+                wanted = f"the lesson was not handed out; `make class NB={asked}` makes its assignment"
                 yield folder.name, entry.name, readable(not_there(entry) if handed_out else wanted)
 
 
@@ -208,12 +210,14 @@ def grade_one(root: Path, api: NbGraderAPI, stem: str, student: str) -> str:
     if fault:
         dropped = no_points(root, api, stem, student, drop=True)
         return fault + (f"; {dropped:g} points by hand are dropped" if dropped else "")
-    graded = handout.quietly(root, api.autograde, stem, student)
+    hunted = hunt.lesson_of(stem) != stem
+    graded = {"success": True} if hunted else handout.quietly(root, api.autograde, stem, student)
+    told = hunt.grade(root, api, stem, student) if hunted else ""
     if graded["success"]:
         ask_for_a_look(api, stem, student)
         page = handout.quietly(root, api.generate_feedback, stem, student)["success"]
         done, release = (root / "autograded" / student / stem / file.name, root / "release" / stem / file.name)
-        told = what_happened(nbformat.read(done, as_version=4), nbformat.read(release, as_version=4))
+        told = told or what_happened(nbformat.read(done, as_version=4), nbformat.read(release, as_version=4))
         besides = sorted(readable(other.name) for other in file.parent.iterdir() if other != file)
         told += "" if page else f"; no feedback page: {root / 'nbgrader.log'} says why"
         return told + (f"; left aside: {', '.join(besides)}" if besides else "")
@@ -259,11 +263,14 @@ def holds(last: dict[str, Any] | None, of: str, now: dict[str, Score]) -> bool:
 
 
 def grade(names: list[str], root: Path = handout.CLASS, again: bool = False, **settings: int) -> int:
-    """Grade what was handed in of the lessons named, and write grades.csv and report.md; return the exit status.
+    """Grade what was handed in of the lessons and mysteries named, and write grades.csv and report.md.
 
+    Returns the exit status. A lesson's mysteries are graded with it.
     What was graded before and has not changed since is not run again, unless `again`. Only one may grade at a time.
     """
-    chosen = [path.stem for path in lessons.find(names)]
+    asked = [Path(name).stem for name in names]
+    found = lessons.find(map(hunt.lesson_of, asked))
+    chosen = set(asked) or {path.stem for path in found}
     if not (root / "nbgrader_config.py").exists():
         raise SystemExit(f"There is no class in {root}; `make class` builds it.")
     try:
@@ -273,7 +280,7 @@ def grade(names: list[str], root: Path = handout.CLASS, again: bool = False, **s
         raise SystemExit(f"Somebody is grading in {root} already; grade again when that has ended.") from None
 
 
-def grade_all(chosen: list[str], root: Path, again: bool, **settings: int) -> int:
+def grade_all(chosen: set[str], root: Path, again: bool, **settings: int) -> int:
     """Grade what was handed in of the lessons chosen, one after the other, and write what came of it."""
     (root / "submitted").mkdir(exist_ok=True)
     found = list(handed_in(root))
@@ -288,7 +295,8 @@ def grade_all(chosen: list[str], root: Path, again: bool, **settings: int) -> in
         key, seconds, points = f"{student}/{stem}", 0.0, {}
         if not fault:
             of = fingerprint(root, stem, student)
-            if stem in chosen and (again or not holds(told.get(key), of, scores(api, stem, student))):
+            asked = bool({stem, hunt.lesson_of(stem)} & chosen)
+            if asked and (again or not holds(told.get(key), of, scores(api, stem, student))):
                 start = time.monotonic()
                 try:
                     what = grade_one(root, api, stem, student)
@@ -338,10 +346,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("command", choices=["build", "grade"])
     parser.add_argument("names", nargs="*", metavar="NB", help="lessons, as in 10_cnn; all of them if none is named")
     parser.add_argument("--again", action="store_true", help="grade also what has not changed since it was graded")
+    parser.add_argument("--mystery", type=int, metavar="SEED", help="build: a mystery of each lesson named; which one")
     parser.add_argument("--timeout", type=int, default=30, help="seconds for a cell that a student wrote (30)")
     given = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", category=SAWarning)  # of nbgrader's own gradebook
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no ö stops nobody's grading
+    if given.command == "build" and given.mystery is not None:
+        if not given.names or given.mystery < 0:
+            parser.error(
+                f"--mystery was given {given.mystery} and {' '.join(given.names) or 'no lesson'}; wanted is a number, "
+                "0 or more, and a lesson, as in: build 10_cnn --mystery 3 (make class NB=10_cnn MYSTERY=3)"
+            )
+        return hunt.build(given.names, given.mystery)
     if given.command == "build":
         return handout.build(given.names)
     if given.timeout < 1:

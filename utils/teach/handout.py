@@ -133,15 +133,20 @@ def graded_already(api: NbGraderAPI, stem: str) -> int:
             return 0
 
 
-def build(names: list[str], root: Path = CLASS) -> int:
-    """Write the course directory, and in it an assignment of each lesson named; return the exit status."""
-    chosen, faults = lessons.find(names), 0
+def begin(root: Path) -> NbGraderAPI:
+    """Write a course directory without assignments, and open it; what one holds already stays."""
     for folder in ("source", "release", "submitted"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
     header = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(HEADER, id="handed-out")])
     nbformat.write(header, root / "source" / "header.ipynb")
-    api = course(root)
+    return course(root)
+
+
+def build(names: list[str], root: Path = CLASS) -> int:
+    """Write the course directory, and in it an assignment of each lesson named; return the exit status."""
+    chosen, faults = lessons.find(names), 0
+    api = begin(root)
     for path in chosen:
         if why := unfit(path):
             print(f"{path.stem}: not handed out. It {why}.")

@@ -5,6 +5,7 @@ makes every one of its claims again. Which breakage it is follows from the lesso
 nothing else of it.
 """
 
+import copy
 import random
 import re
 from collections.abc import Callable, Iterable
@@ -73,21 +74,35 @@ def begin(name: str, seed: int) -> int:
     if target.exists():
         print(f"{target.relative_to(lessons.ROOT)} is there already; SEED= begins another one.")
         return 0
-    book = with_cell(name, entry["cell"], lambda source: source.replace(entry["old"], entry["new"]))
-    run = kernel.execute(path, strict=False, source=book, bar=True)
+    run = run_broken(path, entry)
     done = run.notebook
     done.cells = [nbformat.v4.new_markdown_cell(TASK.format(name=name, seed=seed), id="mystery"), *done.cells]
     done.cells.append(nbformat.v4.new_code_cell(CHECK.format(name=name, seed=seed), id="mystery-check"))
-    for cell in done.cells:
-        for kind in ("papermill", "tags", "course"):
-            cell.metadata.pop(kind, None)
-    done.metadata = {name: done.metadata[name] for name in ("kernelspec", "language_info") if name in done.metadata}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(done, target)
-    fell = len({claim["name"] for claim in run.claims if not claim["holds"]})
-    stopped = f", and it stops in cell {run.error.cell}" if run.error else ""
-    print(f"{target.relative_to(lessons.ROOT)}: {fell} of its claims fell{stopped}. Open it in JupyterLab.")
+    store(done, target)
+    print(f"{target.relative_to(lessons.ROOT)}: {what_fell(run)}. Open it in JupyterLab.")
     return 0
+
+
+def run_broken(path: Path, entry: dict[str, Any]) -> kernel.Run:
+    """Run a lesson with a breakage planted."""
+    book = with_cell(path.stem, entry["cell"], lambda source: source.replace(entry["old"], entry["new"]))
+    return kernel.execute(path, strict=False, source=book, bar=True)
+
+
+def store(book: NotebookNode, target: Path) -> None:
+    """Write a mystery without what would tell about its cells."""
+    for cell in book.cells:
+        for kind in ("papermill", "execution", "tags", "course"):
+            cell.metadata.pop(kind, None)
+    book.metadata = {name: book.metadata[name] for name in ("kernelspec", "language_info") if name in book.metadata}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(book, target)
+
+
+def what_fell(run: kernel.Run) -> str:
+    """Say how many claims of a run do not hold, and where it stopped."""
+    fell = len({claim["name"] for claim in run.claims if not claim["holds"]})
+    return f"{fell} of its claims fell" + (f", and it stops in cell {run.error.cell}" if run.error else "")
 
 
 def hint(name: str, seed: int, number: int) -> int:
@@ -131,32 +146,56 @@ def names(claims: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def check(name: str, seed: int) -> int:
-    """Say whether the mystery is solved: with the reader's cell the lesson makes all its claims, and each holds."""
+    """Say whether the mystery is solved."""
     (path,) = lessons.find([name])
     entry, own = planted(name, seed), {cell.id: cell.source for cell in stored(name, seed).cells}
     committed = lessons.read(path)
-    broken = {cell.id: cell.source for cell in committed.cells}
+    broken = {cell.id: cell.source for cell in lessons.code_cells(committed)}
     broken[entry["cell"]] = broken[entry["cell"]].replace(entry["old"], entry["new"])
-    edited = [cell.id for cell in lessons.code_cells(committed) if own.get(cell.id, "") != broken[cell.id]]
-    if entry["cell"] not in edited:
-        print("Not yet: " + ("the bug is in none of the cells that you changed." if edited else "no cell was changed."))
+    why = not_mended(
+        committed, entry["cell"], own, broken, lambda book: kernel.execute(path, strict=False, source=book, bar=True)
+    )
+    if why:
+        print(f"Not yet: {why}")
         return 1
-    book = with_cell(name, entry["cell"], lambda source: own.get(entry["cell"], ""))
-    run = kernel.execute(path, strict=False, source=book, bar=True)
-    fallen = [claim["name"] for claim in run.claims if not claim["holds"]]
-    if run.error:
-        print(f"Not yet: with your cell the lesson stops. {run.error.cell}: {run.error.ename}: {run.error.evalue}")
-    elif fallen:
-        print(f"Not yet: with your cell this still falls: {fallen[0]}")
-    elif names(run.claims) != names(lessons.claims_of(committed)):
-        print("Not yet: with your cell the lesson does not claim all that it claimed. Mend the bug, not what found it.")
-    else:
-        others = [identifier for identifier in edited if identifier != entry["cell"]]
-        print(f"Right: every claim holds again. It was: {entry['name']}.")
-        if others:
-            print(f"(You had changed {len(others)} more cells; the lesson needs none of these changes.)")
-        return 0
-    return 1
+    others = [identifier for identifier in edited(own, broken) if identifier != entry["cell"]]
+    print(f"Right: every claim holds again. It was: {entry['name']}.")
+    if others:
+        print(f"(You had changed {len(others)} more cells; the lesson needs none of these changes.)")
+    return 0
+
+
+def edited(own: dict[str, str], broken: dict[str, str]) -> list[str]:
+    """Return the cells that are not as they were handed out, or not there any more."""
+    return [identifier for identifier in broken if own.get(identifier, "") != broken[identifier]]
+
+
+def not_mended(
+    committed: NotebookNode,
+    identifier: str,
+    own: dict[str, str],
+    broken: dict[str, str],
+    run: Callable[[NotebookNode], kernel.Run],
+) -> str:
+    """Say what is missing; nothing if with the reader's cell the lesson makes all its claims, and each holds.
+
+    `identifier` is the cell with the bug; `own` and `broken` are the sources of the code cells as saved and as handed
+    out, and `run` runs the lesson with the reader's cell in it.
+    """
+    changed = edited(own, broken)
+    if identifier not in changed:
+        return "the bug is in none of the cells that were changed." if changed else "no cell was changed."
+    book = copy.deepcopy(committed)
+    next(cell for cell in book.cells if cell.id == identifier).source = own.get(identifier, "")
+    done = run(book)
+    fallen = [claim["name"] for claim in done.claims if not claim["holds"]]
+    if done.error:
+        return f"with this cell the lesson stops. {done.error.cell}: {done.error.ename}: {done.error.evalue}"
+    if fallen:
+        return f"with this cell it still falls: {fallen[0]}"
+    if names(done.claims) != names(lessons.claims_of(committed)):
+        return "with this cell the lesson does not claim all that it claimed. Mend the bug, not what found it."
+    return ""
 
 
 def mystery(name: str, seed: int = 1, number: int | None = None, checked: bool = False) -> int:
