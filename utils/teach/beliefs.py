@@ -55,9 +55,8 @@ def named_mistakes(source: str) -> list[str]:
 def checks(book: NotebookNode) -> Iterator[tuple[str, NotebookNode]]:
     """Yield the check cells of a notebook, each with the name of its exercise."""
     for cell in lessons.code_cells(book):
-        name = re.search(r"^def check_(\w+)", cell.source, re.M)
-        if name and "check.exercise(" in cell.source:
-            yield name[1], cell
+        if name := lessons.checked(cell):
+            yield name, cell
 
 
 def outcome(cell: NotebookNode) -> str:
@@ -70,7 +69,7 @@ def outcome(cell: NotebookNode) -> str:
     broken = any(
         output.output_type == "error" and output.ename != "NotRightError" for output in cell.get("outputs", [])
     )
-    return "raises an error" if broken or re.search(r"^◐ .*Case \d+ raised ", said, re.M) else "wrong"
+    return "raises an error" if broken or re.search(r"^◐ .*Case \d+( \([^)]+\))? raised ", said, re.M) else "wrong"
 
 
 def told(cell: NotebookNode, mistakes: list[str]) -> tuple[list[str], int]:
