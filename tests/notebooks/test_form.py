@@ -299,6 +299,20 @@ def test_breakages_name_what_stands_in_the_lesson(notebook):
         assert any(entry["fails"] in claim for claim in stated), f"{name}: no claim is called {entry['fails']!r}"
 
 
+def test_a_mystery_leaves_standing_what_a_prosecutor_edits(notebook):
+    """Else the mystery with that breakage would stop at the check. What fails as committed fails in every run."""
+    book, breakages = lessons.read(notebook), lessons.trials(notebook)["breakage"]
+    for call in calls(tagged(book, "check"), "check", "variants"):
+        name, edits = call.args[0].id, [ast.literal_eval(edit)[0] for edit in call.args[1:]]
+        (cell,) = [c for c in lessons.code_cells(book) if re.search(rf"^def {name}\(", c.source, re.M)]
+        for entry in [entry for entry in breakages if entry["cell"] == cell.id]:
+            broken = cell.source.replace(entry["old"], entry["new"])
+            (function,) = [node for node in ast.parse(broken).body if getattr(node, "name", "") == name]
+            source = ast.get_source_segment(broken, function)
+            lost = [edit for edit in edits if source.count(edit) != 1]
+            assert not lost, f"{name} holds {lost} not once where it is broken by: {entry['name']}"
+
+
 def test_a_lesson_says_what_to_try_on_it(lesson):
     """Each lesson comes with knobs to try, wrong answers and breakages; the other lanes use them."""
     said, known = lessons.trials(lesson), kernel.knobs(lesson)
