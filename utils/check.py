@@ -381,7 +381,6 @@ def _verdict(
     names: Sequence[str] = (),
 ) -> tuple[str, str | None]:
     """Return the verdict in a line, and the hint of the mistake that was recognised, if one was."""
-    called = [f"Case {number}" + (f" ({names[number - 1]})" if names else "") for number in range(1, len(cases) + 1)]
     if not cases:
         raise ValueError(f"exercise {name!r} has no cases.")
     for number, case in enumerate(cases, 1):
@@ -393,6 +392,7 @@ def _verdict(
     excluded = sorted(set(without) & _names_used(getattr(inspect.unwrap(answer), "__code__", None)))
     if excluded:
         return f"{not_yet} Your code uses {', '.join(excluded)}, which this task asks you to do without.", None
+    which = [f" Case {number} is {case}." for number, case in enumerate(names, 1)] or [""] * len(cases)
     results = []
     for number, (arguments, _) in enumerate(cases, 1):
         mine = _copy(arguments)
@@ -400,7 +400,7 @@ def _verdict(
             results.append(answer(*mine))
         except (Exception, SystemExit) as error:
             text = str(error).strip().splitlines()
-            fault = f"{called[number - 1]} raised {type(error).__name__}{': ' + text[0] if text else ''}."
+            fault = f"Case {number} raised {type(error).__name__}{': ' + text[0] if text else ''}.{which[number - 1]}"
             before = list(zip(results, cases, strict=False))  # a mistake may show in these, and only then raise
             wrong = any(not _equal(result, wanted, tolerance) for result, (_, wanted) in before)
             hint = _known_mistake(results, cases[: number - 1], mistakes, tolerance) if wrong else None
@@ -411,7 +411,7 @@ def _verdict(
         return f"○ {name}: not attempted yet", None
     expected = [wanted for _, wanted in cases]
     pairs = list(zip(results, expected, strict=True))
-    faults = [f"{case}: {fault}" for case, pair in zip(called, pairs, strict=True) if (fault := _misfit(*pair))]
+    faults = [f"Case {n}: {fault}{which[n - 1]}" for n, pair in enumerate(pairs, 1) if (fault := _misfit(*pair))]
     if not faults and all(_equal(*pair, tolerance) for pair in pairs):
         kind = "solution" if getattr(answer, "__name__", "").startswith("solution_") else name
         return f"● {kind}: right ({len(cases)} cases)", None

@@ -119,7 +119,7 @@ def test_before_grading_there_is_a_sentence(tmp_path, capsys):
     "said, how",
     [
         ("◐ f: not yet. Case 2 raised ValueError.", "raises an error"),
-        ("◐ f: not yet. Case 1 (the right version) raised ValueError: planted.", "raises an error"),
+        ("◐ f: not yet. Case 1 raised ValueError: planted. Case 1 is the right version.", "raises an error"),
         ("◐ f: not yet. Your test convicts the right version. Got away: A, C.", "wrong"),
         ("● f: right (8 cases)", "right"),
         ("○ f: not attempted yet", "not attempted"),
