@@ -55,6 +55,14 @@ def test_of_copies_the_best_counts_and_a_deleted_check_is_left_out(folder):
     assert progress.exercises(lessons.read(folder / "10_cnn.ipynb")) == {"stride": "right"}
 
 
+def test_a_prosecution_is_an_exercise_too():
+    cell = check_cell("convicts", RIGHT)
+    cell.source = cell.source.replace(
+        "check.exercise('convicts', f, [((1,), 2)])", "check.prosecute('convicts', f, g, [h])"
+    )
+    assert "check.prosecute(" in cell.source and progress.exercises(book_of(cell)) == {"convicts": "right"}
+
+
 def test_what_a_solution_prints_is_not_the_readers(folder):
     solution = new_code_cell("def solution_pool(x):\n    return x\n\n\ncheck_pool(solution_pool)")
     solution.outputs = [new_output("stream", text="● solution: right (3 cases)\n")]

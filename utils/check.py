@@ -2,10 +2,14 @@
 
 import contextlib
 import copy
+import functools
 import html
+import inspect
 import math
 import os
 import re
+import string
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
 from typing import Any
@@ -229,6 +233,8 @@ def _describe(value: Any) -> str:
 
 # Exercises ------------------------------------------------------------------------------------------------------
 
+RIGHT_VERSION = "the right version"
+
 
 class NotRightError(AssertionError):
     """An answer that is not right, raised only where nbgrader runs the notebook: there an error means no points."""
@@ -245,6 +251,7 @@ def exercise(
     tolerance: float = 1e-4,
     hints: Sequence[str] = (),
     without: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> None:
     """Try an answer on every case and print a verdict: not attempted, not yet (with hints), or right.
 
@@ -252,14 +259,14 @@ def exercise(
     `hints` are three, in order: the property that fails, the likely mistake, the first step. Each run of the check
     with an answer that is not right shows one more; a mistake that is recognised takes the place of the second.
     Without `hints` a recognised mistake is named at once. `without` names what the task excludes, such as "softmax":
-    an answer whose code uses it is not right. Nothing that the answer does raises here.
+    an answer whose code uses it is not right. Nothing that the answer does raises here. `names` are for `prosecute`.
     When nbgrader grades or validates (it sets NBGRADER_EXECUTION), any line but "right" is followed by NotRightError.
 
     Errors: ValueError for no cases, a case of another form, or hints that are not three.
     """
     if hints and len(hints) != 3:
         raise ValueError(f"exercise {name!r} has {len(hints)} hints; accepted are three.")
-    line, known = _verdict(name, answer, cases, mistakes or {}, tolerance, without)
+    line, known = _verdict(name, answer, cases, mistakes or {}, tolerance, without, names)
     if known and not hints:
         line, known = f"{line.partition(' not yet. ')[0]} not yet. {known}", None
     graded = os.environ.get("NBGRADER_EXECUTION")
@@ -274,6 +281,96 @@ def exercise(
         raise NotRightError(line)
 
 
+def prosecute(
+    name: str,
+    answer: Callable[..., Any],
+    right: Callable[..., Any],
+    broken: Sequence[Callable[..., Any]],
+    mistakes: dict[str, str] | None = None,
+    hints: Sequence[str] = (),
+    without: Sequence[str] = (),
+) -> None:
+    """Try an answer that is itself a test: it must acquit the right version of a function and convict every broken one.
+
+    `answer(version)` returns True where it finds something wrong, else False; a test that stops with an error at a
+    broken version has found something too. The broken ones are told by letter, A for the first. `mistakes` maps a hint
+    to the letters of those that get away when it is deserved, as in {"Is your filter symmetric?": "AC"}. A version
+    shows its name and what it returns, not its code; each is tried twice. The rest is as in `exercise`.
+
+    Errors: ValueError for no broken version or more than 26, or hints that are not three.
+    """
+    if not 1 <= len(broken) <= 26:
+        raise ValueError(f"exercise {name!r} has {len(broken)} broken versions; accepted are 1 to 26, a letter each.")
+    called = [RIGHT_VERSION, *string.ascii_uppercase[: len(broken)]]
+    there_and_back = [*range(len(called)), *reversed(range(len(called)))]  # each at an odd place and at an even one
+    versions = {_in_disguise([right, *broken][n], right): called[n] for n in there_and_back}
+
+    def tried(version: Callable[..., Any]) -> Any:
+        try:
+            return answer(version)
+        except Exception:
+            if versions[version] == RIGHT_VERSION:
+                raise
+            return True
+
+    def misses(letters: str) -> Callable[..., bool]:
+        return lambda version: versions[version] not in (RIGHT_VERSION, *letters)
+
+    exercise(
+        name,
+        functools.wraps(answer)(tried) if callable(answer) else answer,
+        [((version,), letter != RIGHT_VERSION) for version, letter in versions.items()],
+        {hint: misses(letters) for hint, letters in (mistakes or {}).items()},
+        hints=hints,
+        without=without,
+        names=list(versions.values()),
+    )
+
+
+def variants(function: Callable[..., Any], *edits: tuple[str, str]) -> list[Callable[..., Any]]:
+    """Return a function once for each edit (old, new), with that fragment of its source replaced.
+
+    Errors: ValueError where `old` does not stand exactly once in the source, or `new` is the same.
+    """
+    source, found = textwrap.dedent(inspect.getsource(function)), []
+    for old, new in edits:
+        if source.count(old) != 1 or old == new:
+            raise ValueError(
+                f"{function.__name__} holds {old!r} {source.count(old)} times; an edit replaces, by something else, "
+                "what stands there once. Was the function changed?"
+            )
+        space = dict(function.__globals__)
+        exec(source.replace(old, new), space)
+        found.append(space[function.__name__])
+    return found
+
+
+def _in_disguise(version: Callable[..., Any], right: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a version under the name of the right one, and with the same code as all others."""
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        return version(*arguments, **named)
+
+    functools.update_wrapper(call, right)
+    del call.__wrapped__  # through which inspect would find the source
+    return call
+
+
+def _misjudged(pairs: Sequence[tuple[Any, Any]], names: Sequence[str]) -> str:
+    """Say who got away and whether the right version was convicted, by the pairs (said, true) of a prosecution."""
+    if all(bool(said) != true for said, true in pairs):
+        return "True and False are swapped: True is for a version with something wrong."
+    said_of: dict[str, set[bool]] = {}
+    for (said, _), name in zip(pairs, names, strict=True):
+        said_of.setdefault(name, set()).add(bool(said))
+    unsure = [name for name, said in said_of.items() if len(said) > 1]
+    if unsure:
+        return f"Asked twice of {', '.join(unsure)}, your test did not say the same."
+    free = [name for name, said in said_of.items() if said == {False} and name != RIGHT_VERSION]
+    convicted = [f"Your test convicts {RIGHT_VERSION}."] if said_of[RIGHT_VERSION] == {True} else []
+    return " ".join(convicted + ([f"Got away: {', '.join(free)}."] if free else []))
+
+
 def _verdict(
     name: str,
     answer: Any,
@@ -281,6 +378,7 @@ def _verdict(
     mistakes: dict[str, Callable[..., Any]],
     tolerance: float,
     without: Sequence[str],
+    names: Sequence[str] = (),
 ) -> tuple[str, str | None]:
     """Return the verdict in a line, and the hint of the mistake that was recognised, if one was."""
     if not cases:
@@ -291,9 +389,10 @@ def _verdict(
     not_yet = f"◐ {name}: not yet."
     if not callable(answer):
         return f"{not_yet} The check wants a function, and was given {_describe(answer)}.", None
-    excluded = sorted(set(without) & _names_used(getattr(answer, "__code__", None)))
+    excluded = sorted(set(without) & _names_used(getattr(inspect.unwrap(answer), "__code__", None)))
     if excluded:
         return f"{not_yet} Your code uses {', '.join(excluded)}, which this task asks you to do without.", None
+    which = [f" Case {number} is {case}." for number, case in enumerate(names, 1)] or [""] * len(cases)
     results = []
     for number, (arguments, _) in enumerate(cases, 1):
         mine = _copy(arguments)
@@ -301,7 +400,7 @@ def _verdict(
             results.append(answer(*mine))
         except (Exception, SystemExit) as error:
             text = str(error).strip().splitlines()
-            fault = f"Case {number} raised {type(error).__name__}{': ' + text[0] if text else ''}."
+            fault = f"Case {number} raised {type(error).__name__}{': ' + text[0] if text else ''}.{which[number - 1]}"
             before = list(zip(results, cases, strict=False))  # a mistake may show in these, and only then raise
             wrong = any(not _equal(result, wanted, tolerance) for result, (_, wanted) in before)
             hint = _known_mistake(results, cases[: number - 1], mistakes, tolerance) if wrong else None
@@ -312,11 +411,11 @@ def _verdict(
         return f"○ {name}: not attempted yet", None
     expected = [wanted for _, wanted in cases]
     pairs = list(zip(results, expected, strict=True))
-    faults = [f"Case {n}: {fault}" for n, pair in enumerate(pairs, 1) if (fault := _misfit(*pair))]
+    faults = [f"Case {n}: {fault}{which[n - 1]}" for n, pair in enumerate(pairs, 1) if (fault := _misfit(*pair))]
     if not faults and all(_equal(*pair, tolerance) for pair in pairs):
         kind = "solution" if getattr(answer, "__name__", "").startswith("solution_") else name
         return f"● {kind}: right ({len(cases)} cases)", None
-    seen = faults[0] if faults else _hint(results, expected, tolerance)
+    seen = faults[0] if faults else _misjudged(pairs, names) if names else _hint(results, expected, tolerance)
     return f"{not_yet} {seen}", _known_mistake(results, cases, mistakes, tolerance)
 
 

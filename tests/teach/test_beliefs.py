@@ -113,3 +113,18 @@ def test_before_grading_there_is_a_sentence(tmp_path, capsys):
     assert beliefs.main([], tmp_path) == 0
     assert "Nothing was graded yet, so there is nothing to count." in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "said, how",
+    [
+        ("◐ f: not yet. Case 2 raised ValueError.", "raises an error"),
+        ("◐ f: not yet. Case 1 raised ValueError: planted. Case 1 is the right version.", "raises an error"),
+        ("◐ f: not yet. Your test convicts the right version. Got away: A, C.", "wrong"),
+        ("● f: right (8 cases)", "right"),
+        ("○ f: not attempted yet", "not attempted"),
+    ],
+)
+def test_how_an_exercise_came_out_is_read_from_its_line(said, how):
+    cell = nbformat.v4.new_code_cell(outputs=[new_output("stream", text=said + "\n")])
+    assert beliefs.outcome(cell) == how

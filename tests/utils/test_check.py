@@ -1,5 +1,7 @@
 """Claims at, above and below every bound; exercises given every kind of answer a student may write."""
 
+import inspect
+import itertools
 import json
 import math
 import re
@@ -654,3 +656,152 @@ def test_what_is_long_or_nearly_right_is_said_in_words(expected, wrong, hint, ca
     line = capsys.readouterr().out
     assert re.search(hint, line), line
     assert "1 times the right one" not in line
+
+
+# Prosecutions ---------------------------------------------------------------------------------------------------
+
+
+def mean_step(numbers, rate=1.0):
+    """Return the mean of the steps between neighbours."""
+    steps = [b - a for a, b in zip(numbers, numbers[1:], strict=False)]
+    return rate * sum(steps) / len(steps)
+
+
+BROKEN = check.variants(mean_step, ("b - a", "abs(b - a)"), ("len(steps)", "len(numbers)"), ("rate * ", ""))
+
+
+def tried(capsys, answer, **options):
+    check.prosecute("test the mean step", answer, mean_step, BROKEN, **options)
+    return capsys.readouterr().out.rstrip("\n")
+
+
+def good_test(mean_step):
+    return mean_step([5, 1, 3], rate=3) != -3
+
+
+def stops_at_what_is_wrong(mean_step):
+    assert mean_step([5, 1, 3], rate=3) == -3
+    return False
+
+
+def solution_test(mean_step):
+    return good_test(mean_step)
+
+
+def knows_the_right_one(version):
+    return version is not mean_step
+
+
+def reads_the_source(version):
+    return inspect.getsource(version) != inspect.getsource(mean_step)
+
+
+def reads_the_code(version):
+    same = (mean_step.__name__, mean_step.__doc__) == (version.__name__, version.__doc__)
+    return not same or version.__code__.co_code != mean_step.__code__.co_code
+
+
+def says_so_by_turns(said=iter([False, True, True, True, True, True, True, True])):  # noqa: B008
+    return lambda version: next(said)
+
+
+def raises_on_the_right_one(version):
+    if version([5, 1, 3], rate=3) == -3:
+        raise RuntimeError("planted")
+    return True
+
+
+@pytest.mark.parametrize("answer", [good_test, stops_at_what_is_wrong, lambda f: torch.tensor(good_test(f))])
+def test_a_test_that_tells_the_right_version_from_all_broken_ones_is_right(answer, capsys):
+    assert tried(capsys, answer) == "● test the mean step: right (8 cases)"
+
+
+def test_a_solution_and_a_blank_are_told_as_in_other_exercises(capsys):
+    assert tried(capsys, solution_test) == "● solution: right (8 cases)"
+    assert tried(capsys, lambda version: None) == "○ test the mean step: not attempted yet"
+
+
+@pytest.mark.parametrize(
+    "answer, said",
+    [
+        (lambda f: True, "Your test convicts the right version."),
+        (lambda f: False, "Got away: A, B, C."),
+        (lambda f: not good_test(f), "True and False are swapped: True is for a version with something wrong."),
+        (lambda f: f([5, 1, 3]) != -1, "Got away: C."),
+        (lambda f: f([1, 3, 4]) != 1.5, "Got away: A, C."),
+        (lambda f: f([5, 1, 3]) == -1, "Your test convicts the right version. Got away: A, B."),
+        (lambda f: f([5, 1, 3]) < 0, "Your test convicts the right version. Got away: A."),
+        (says_so_by_turns(), "Asked twice of the right version, your test did not say the same."),
+        (lambda f: "wrong", "Case 1: it returned str 'wrong'; wanted is True or False. Case 1 is the right version."),
+        (
+            lambda f: True if good_test(f) else None,
+            "Case 1: it returned None. Is a return missing on one path? Case 1 is the right version.",
+        ),
+        (raises_on_the_right_one, "Case 1 raised RuntimeError: planted. Case 1 is the right version."),
+        (lambda f: f(), "Case 1 raised TypeError: mean_step() missing 1 required positional"),
+        (knows_the_right_one, "Your test convicts the right version."),
+        (reads_the_source, "Your test convicts the right version."),
+        (reads_the_code, "Your test convicts the right version."),
+        (3, "The check wants a function, and was given int 3."),
+    ],
+)
+def test_a_test_that_does_not_tell_them_apart_is_not_right(answer, said, capsys):
+    line = tried(capsys, answer)
+    assert line.startswith("◐ test the mean step: not yet. ") and said in line, line
+    assert "abs" not in line and "numbers)" not in line, "it is not told what is broken"
+
+
+def test_who_got_away_decides_which_mistake_is_named(capsys):
+    mistakes = {"Do your numbers only rise?": "A", "Do you leave rate alone?": "C"}
+    hints = ["It has three faults.", "Which numbers?", "Take a pencil."]
+    for answer, hint in [(lambda f: f([1, 3, 4], 3) != 4.5, 0), (lambda f: f([5, 1, 3]) != -1, 1)]:
+        assert tried(capsys, answer, mistakes=mistakes).endswith(f"not yet. {[*mistakes][hint]}")
+        check._wrong_so_far.pop("test the mean step", None)
+        tried(capsys, answer, mistakes=mistakes, hints=hints)
+        assert f"Hint 2 of 3: {[*mistakes][hint]}" in tried(capsys, answer, mistakes=mistakes, hints=hints)
+    check._wrong_so_far.pop("test the mean step", None)
+    tried(capsys, lambda f: False, mistakes=mistakes, hints=hints)
+    assert "Hint 2 of 3: Which numbers?" in tried(capsys, lambda f: False, mistakes=mistakes, hints=hints)
+
+
+def test_two_mistakes_by_turns_convict_no_more_than_each(capsys, monkeypatch):
+    """The lane of lessons mixes mistakes; each version is tried at an odd place and at an even one."""
+    asked = {}
+    monkeypatch.setattr(check, "exercise", lambda name, answer, cases, mistakes, **rest: asked.update(locals()))
+    mistakes = {f"It misses {letters}.": letters for letters in ("A", "B", "C", "AC", "ABC")}
+    for count in (2, 3):
+        check.prosecute("turns", solution_test, mean_step, BROKEN[:count], mistakes)
+        for first in [asked["answer"], *asked["mistakes"].values()]:
+            for second in [*asked["mistakes"].values()][:count]:
+                turns = itertools.cycle([first, second])
+                line, _ = check._verdict("turns", lambda f, turns=turns: next(turns)(f), asked["cases"], {}, 0, ())
+                assert line.startswith("◐")
+
+
+def test_what_the_task_excludes_is_found_in_a_test_too(capsys):
+    def by_reference(version):
+        return version([5, 1, 3], 3) != 3 * np.diff([5, 1, 3]).mean()
+
+    excluded = "Your code uses diff, which this task asks you to do without."
+    assert excluded in tried(capsys, by_reference, without=["diff"])
+    assert excluded in tried(capsys, torch.no_grad()(by_reference), without=["diff"])
+    assert "right (8 cases)" in tried(capsys, by_reference)
+
+
+def test_under_nbgrader_a_test_that_misses_one_is_an_error(capsys, monkeypatch):
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    with pytest.raises(check.NotRightError, match="Got away: C"):
+        tried(capsys, lambda f: f([5, 1, 3]) != -1)
+    assert "● " in tried(capsys, good_test)
+
+
+def test_a_variant_is_the_function_with_one_fragment_replaced():
+    fall = [5, 1, 3]
+    assert [f(fall, 3) for f in (mean_step, *BROKEN)] == [-3, 9, -2, -1]
+    for old, times in [("no such code", 0), ("steps", 4)]:
+        with pytest.raises(ValueError, match=f"mean_step holds '{old}' {times} times; .* Was the function changed"):
+            check.variants(mean_step, (old, "new"))
+    with pytest.raises(ValueError, match="by something else"):
+        check.variants(mean_step, ("b - a", "b - a"))
+    with pytest.raises(ValueError, match="0 broken versions; accepted are 1 to 26"):
+        check.prosecute("task", good_test, mean_step, [])

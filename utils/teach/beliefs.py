@@ -56,9 +56,8 @@ def named_mistakes(source: str) -> list[str]:
 def checks(book: NotebookNode) -> Iterator[tuple[str, NotebookNode]]:
     """Yield the check cells of a notebook, each with the name of its exercise."""
     for cell in lessons.code_cells(book):
-        name = re.search(r"^def check_(\w+)", cell.source, re.M)
-        if name and "check.exercise(" in cell.source:
-            yield name[1], cell
+        if name := lessons.checked(cell):
+            yield name, cell
 
 
 def outcome(cell: NotebookNode) -> str:

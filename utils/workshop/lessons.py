@@ -78,6 +78,12 @@ def student_function(exercise: NotebookNode) -> str:
     return re.search(r"^def (\w+)", exercise.source, re.M).group(1)
 
 
+def checked(cell: NotebookNode) -> str | None:
+    """Return the name of the exercise that a cell checks, or None if it is no check."""
+    name = re.search(r"^def check_(\w+)", cell.source, re.M)
+    return name[1] if name and re.search(r"\bcheck\.(exercise|prosecute)\(", cell.source) else None
+
+
 def digest(notebook: NotebookNode) -> str:
     """Fingerprint the code of a notebook, so that stored outputs of older code are noticed."""
     sources = [[cell.id, cell.source] for cell in code_cells(notebook)]

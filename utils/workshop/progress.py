@@ -30,11 +30,10 @@ def exercises(book: NotebookNode) -> dict[str, str]:
     """Return how each exercise of a notebook stands: right, tried or open; of copies of a check, the best."""
     found: dict[str, str] = {}
     for cell in lessons.code_cells(book):
-        name = re.search(r"^def check_(\w+)", cell.source, re.M)
-        if name and "check.exercise(" in cell.source:
+        if name := lessons.checked(cell):
             said = lessons.text_of(cell)
             now = next((state for state, sign in SIGNS.items() if re.search(f"^{sign}", said, re.M)), "open")
-            found[name[1]] = min(now, found.get(name[1], now), key=list(SIGNS).index)
+            found[name] = min(now, found.get(name, now), key=list(SIGNS).index)
     return found
 
 
