@@ -49,8 +49,14 @@ ROOMS = {  # the files that the lanes of a proof read, beside the lesson's own a
         tests/notebooks/test_lessons.py tests/teach/test_site.py tests/teach/test_slides.py tests/teach/*.js
     """.split(),
 }
-# Of these a run takes one pattern, that of a link, which is used in a release only; and releases are tested each time.
-ONLY_SHOWN = ("utils/teach/slides.py", "utils/teach/explorers.py")
+# Of slides a run takes one pattern, that of a link, which is used in a release only; releases and hunts are tested each
+# time.
+APART = (
+    "utils/teach/slides.py",
+    "utils/teach/explorers.py",
+    "utils/teach/hunt.py",
+    "utils/workshop/mystery.py",
+)
 
 
 def lane(nodeid):
@@ -119,7 +125,7 @@ def fingerprint(name, kind):
     files = {path for pattern in patterns for path in lessons.ROOT.glob(pattern) if path.is_file()}
     files |= imported([code, *(path.read_text(encoding="utf-8") for path in files if path.suffix == ".py")])
     if kind == "run":
-        files -= {lessons.ROOT / name for name in ONLY_SHOWN}
+        files -= {lessons.ROOT / name for name in APART}
     for path in sorted(files):
         text = path.read_bytes().replace(b"\r\n", b"\n")  # as git may store it on Windows
         found.update(f"{path.relative_to(lessons.ROOT).as_posix()} {hashlib.sha256(text).hexdigest()}\n".encode())
