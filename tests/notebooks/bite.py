@@ -10,6 +10,7 @@ import functools
 import gc
 import io
 import json
+import linecache
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ FORKS = sys.platform == "linux"
 def run(cells, space, out=None):
     """Run cells, each an (id, source); return what stopped them (cell, error, claim), or None."""
     for identifier, source in cells:
+        linecache.cache[identifier] = len(source), None, source.splitlines(True), identifier  # as a kernel keeps it
         try:
             with contextlib.redirect_stdout(out or io.StringIO()):
                 exec(compile(source, identifier, "exec"), space)

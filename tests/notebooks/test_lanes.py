@@ -173,9 +173,15 @@ def test_after_the_breakages_the_lesson_stands_as_it_was(forks, monkeypatch):
     monkeypatch.setenv("COURSE_STRICT", "1")
     space = fresh()
     assert bite(SOUND, BREAKAGES, space, forks)[-1] is None
-    tried = [("ask", "print(half, third)"), ("fail", "print('begun')\n1 / 0"), ("leave", "raise SystemExit")]
+    tried = [
+        ("ask", "print(half, third)"),
+        ("f", "def f(): return 1\nimport inspect; print(inspect.getsource(f))"),
+        ("fail", "print('begun')\n1 / 0"),
+        ("leave", "raise SystemExit"),
+    ]
     assert printed([*tried, ("go on", "print(half)")], space) == {
         "ask": f"0.8 {0.8 / 3}\n",
+        "f": "def f(): return 1\n\n",  # as a prosecutor's check reads it
         "fail": "begun\nZeroDivisionError: division by zero",
         "leave": "SystemExit: ",
         "go on": "0.8\n",
