@@ -12,6 +12,7 @@ import io
 import json
 import linecache
 import os
+import re
 import subprocess
 import sys
 import types
@@ -101,7 +102,8 @@ def printed(cells, space):
     for identifier, source in cells:
         out = io.StringIO()
         stop = run([(identifier, source)], space, out)
-        said[identifier] = out.getvalue() + (f"{stop['ename']}: {stop['evalue']}" if stop else "")
+        text = re.sub(r"^<figure: .*\n", "", out.getvalue(), flags=re.M)  # shown, and not printed, where a kernel runs
+        said[identifier] = text + (f"{stop['ename']}: {stop['evalue']}" if stop else "")
     return said
 
 
