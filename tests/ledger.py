@@ -34,7 +34,7 @@ ALWAYS = ("::test_other_knobs[{}-small]", "::test_release[{}]")  # papermill run
 LESSON = re.compile(r"(?:\[|notebooks/|tests/lessons/)(\d\d_[a-z0-9_]+)")
 KEPT = re.compile(r"\bkept\(\s*[\"'](\w+)[\"']")  # what a lesson reads of what it or another one left
 DRAWN = 2  # lessons of a commit whose rows are not believed
-BUDGET = 75 * 60  # seconds; what is not begun by then is called unproved
+BUDGET = 60 * 60  # seconds; what is not begun by then is called unproved
 ROOMS = {  # the files that the lanes of a proof read, beside the lesson's own and what they import of the course
     "run": """
         requirements.lock utils/course.mplstyle utils/workshop/drive.py
