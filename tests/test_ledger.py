@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -157,6 +158,41 @@ def test_a_row_that_is_cut_off_or_false_is_none(text, tree):
     ledger.place("10_planted").parent.mkdir(parents=True, exist_ok=True)
     ledger.place("10_planted").write_text(text)
     assert not ledger.proved("10_planted", "run")
+
+
+@pytest.mark.parametrize("mode", ["prove", "test"])
+def test_the_second_seed_is_passed_over_where_ten_seeds_are_of_these_cells(tree, monkeypatch, mode):
+    monkeypatch.setattr(ledger, "drawn", lambda names, commit: {"30_planted"})
+    margins = tree / "tests" / "lessons" / "{}" / "margins.csv"
+
+    def wanted(name):
+        return ledger.Ledger(mode, NAMES).wanted(f"tests/notebooks/test_lessons.py::test_second_seed[{name}]")
+
+    assert wanted("10_planted"), "there are no margins"
+    for name in NAMES:
+        code = lessons.digest(lessons.read(lessons.NOTEBOOKS / f"{name}.ipynb"))
+        Path(str(margins).format(name)).parent.mkdir(parents=True, exist_ok=True)
+        Path(str(margins).format(name)).write_text(f"code,claim\n{code},a\n")
+    assert not wanted("10_planted")
+    assert wanted("30_planted") == (mode == "test"), "nothing is believed of a lesson that is drawn"
+    edit("10_planted", source="x = 4")
+    assert wanted("10_planted"), "they are of older cells"
+    mark = ledger.fingerprint("20_planted", "run")
+    Path(str(margins).format("20_planted")).unlink()
+    assert ledger.fingerprint("20_planted", "run") != mark, "a row without a second seed outlives its margins"
+
+
+def test_what_runs_each_time_is_there_and_in_no_row():
+    from tests.notebooks import test_lessons
+    from tests.teach import test_classroom
+
+    places = {"test_other_knobs": test_lessons, "test_release": test_classroom}
+    for test in ledger.ALWAYS:
+        name = re.match(r"::(\w+)\[", test)[1]
+        assert callable(getattr(places[name], name))
+        file = Path(places[name].__file__).relative_to(lessons.ROOT).as_posix()
+        assert ledger.proof_of(file + test.format("10_cnn")) is None
+        assert ledger.proof_of(f"{file}::{name}[10_cnn-odd]") == ("10_cnn", "run")
 
 
 def test_what_is_left_unproved_when_the_time_is_spent_is_red_and_named(ran):
