@@ -24,7 +24,6 @@ FLAGS = [
     "--disable-sync",
 ]
 ALL = os.environ.get("COURSE_BROWSER") == "all"  # `make test-browser`
-OPENED = lessons.find() if ALL or "COURSE_LEDGER" in os.environ else lessons.find()[:3]  # the ledger chooses
 PATIENCE = 60_000  # milliseconds that a page has for what it has to show; a busy machine is many times slower
 SHOTS = lessons.BUILD / "screenshots"
 needed = pytest.mark.skipif(CHROMIUM is None and not ALL, reason="no chromium here; on Debian: apt install chromium")

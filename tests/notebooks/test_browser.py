@@ -1,7 +1,6 @@
 """The browser lane: real JupyterLab in headless chromium, as a reader uses it, on a copy of the notebooks.
 
-The first three notebooks are opened; with COURSE_BROWSER=all (`make test-browser`) every one. Each is run whole, at its
-small knobs but for 00, since whether its claims hold is asked elsewhere; each explorer is moved by keyboard, and an
+Every notebook is opened, unless the ledger has its page proved. Each is run whole, at its small knobs but for 00, since whether its claims hold is asked elsewhere; each explorer is moved by keyboard, and an
 exercise is answered by typing. What was seen is kept in build/screenshots.
 """
 
@@ -389,7 +388,7 @@ def in_words(milliseconds):
     return text + (f"; longest where over: {', '.join(slow)}" if slow else "")
 
 
-@pytest.mark.parametrize("path", chromium.OPENED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", lessons.find(), ids=lambda path: path.stem)
 def test_runs_whole_answers_the_keyboard_and_an_exercise(path, lab, page, record_property):
     folder, address = lab
     name = path.stem
