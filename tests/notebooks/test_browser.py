@@ -1,7 +1,8 @@
 """The browser lane: real JupyterLab in headless chromium, as a reader uses it, on a copy of the notebooks.
 
-Every notebook is opened, unless the ledger has its page proved. Each is run whole, at its small knobs but for 00, since whether its claims hold is asked elsewhere; each explorer is moved by keyboard, and an
-exercise is answered by typing. What was seen is kept in build/screenshots.
+Every notebook is opened, unless the ledger has its page proved. Each is run whole, at its small knobs but for 00, since
+whether its claims hold is asked elsewhere; each explorer is moved by keyboard, and an exercise is answered by typing.
+What was seen is kept in build/screenshots.
 """
 
 import contextlib
