@@ -367,7 +367,8 @@ def _misjudged(pairs: Sequence[tuple[Any, Any]], names: Sequence[str]) -> str:
     if unsure:
         return f"Asked twice of {', '.join(unsure)}, your test did not say the same."
     free = [name for name, said in said_of.items() if said == {False} and name != RIGHT_VERSION]
-    convicted = [f"Your test convicts {RIGHT_VERSION}."] if said_of[RIGHT_VERSION] == {True} else []
+    print_it = "Print what it compares there; are the two equal but for rounding?"
+    convicted = [f"Your test convicts {RIGHT_VERSION}. {print_it}"] if said_of[RIGHT_VERSION] == {True} else []
     return " ".join(convicted + ([f"Got away: {', '.join(free)}."] if free else []))
 
 
@@ -408,6 +409,8 @@ def _verdict(
         if not _same_arguments(mine, arguments):
             return f"{not_yet} Your function changes its argument in place; work on a copy.", None
     if all(result is None for result in results):
+        if _names_used(getattr(inspect.unwrap(answer), "__code__", None)):  # an untouched stub uses none
+            return f"{not_yet} It returned None each time. Is the return missing?", None
         return f"○ {name}: not attempted yet", None
     expected = [wanted for _, wanted in cases]
     pairs = list(zip(results, expected, strict=True))

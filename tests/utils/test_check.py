@@ -344,6 +344,7 @@ SOFTMAX_ANSWERS = {
     "right as a list of tensors": (lambda s: [torch.softmax(row, 0).requires_grad_() for row in s], "●"),
     "right with gradients": (lambda s: torch.softmax(s.clone().requires_grad_(), 1), "●"),
     "blank": (lambda s: None, "○ task: not attempted yet"),
+    "return forgotten": (lambda s: print(end=""), "◐ task: not yet. It returned None each time. Is the return missing"),
     "partly None": (
         lambda s: torch.softmax(s, 1) if len(s) == 3 else None,
         "Case 2: it returned None. .*return missing",
@@ -719,6 +720,8 @@ def test_a_test_that_tells_the_right_version_from_all_broken_ones_is_right(answe
 def test_a_solution_and_a_blank_are_told_as_in_other_exercises(capsys):
     assert tried(capsys, solution_test) == "● solution: right (8 cases)"
     assert tried(capsys, lambda version: None) == "○ test the mean step: not attempted yet"
+    forgot = "◐ test the mean step: not yet. It returned None each time. Is the return missing?"
+    assert tried(capsys, lambda version: print(end="")) == forgot
 
 
 @pytest.mark.parametrize(
@@ -729,8 +732,8 @@ def test_a_solution_and_a_blank_are_told_as_in_other_exercises(capsys):
         (lambda f: not good_test(f), "True and False are swapped: True is for a version with something wrong."),
         (lambda f: f([5, 1, 3]) != -1, "Got away: C."),
         (lambda f: f([1, 3, 4]) != 1.5, "Got away: A, C."),
-        (lambda f: f([5, 1, 3]) == -1, "Your test convicts the right version. Got away: A, B."),
-        (lambda f: f([5, 1, 3]) < 0, "Your test convicts the right version. Got away: A."),
+        (lambda f: f([5, 1, 3]) == -1, "for rounding? Got away: A, B."),
+        (lambda f: f([5, 1, 3]) < 0, "Your test convicts the right version. Print what it compares there;"),
         (says_so_by_turns(), "Asked twice of the right version, your test did not say the same."),
         (lambda f: "wrong", "Case 1: it returned str 'wrong'; wanted is True or False. Case 1 is the right version."),
         (
