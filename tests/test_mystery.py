@@ -167,6 +167,19 @@ def test_what_there_is_not_is_said(planted):
 
 
 @pytest.mark.parametrize("path", lessons.find(), ids=lambda path: path.stem)
+def test_no_mystery_has_a_prosecutor(path):
+    """It would judge the function that may hold the bug; nothing else of the lesson is left out."""
+    whole, left = lessons.read(path).cells, mystery.lesson(path.stem).cells
+    out = [cell for cell in whole if cell.id not in {cell.id for cell in left}]
+    assert [cell.id for cell in left] == [cell.id for cell in whole if cell not in out]
+    assert "convicts" not in "".join(cell.source for cell in left)
+    kinds = [(cell.cell_type, *sorted(lessons.tags(cell))) for cell in out]
+    triple = [("code", tag) for tag in ("exercise", "check", "solution")]
+    tried = any("check.prosecute(" in cell.source for cell in whole)
+    assert kinds == ([("markdown",), *triple, ("markdown",)] if tried else [])
+
+
+@pytest.mark.parametrize("path", lessons.find(), ids=lambda path: path.stem)
 def test_each_lesson_has_mysteries_and_none_is_in_what_judges(path):
     cells = {cell.id: cell for cell in lessons.code_cells(lessons.read(path))}
     found = mystery.breakages(path.stem)

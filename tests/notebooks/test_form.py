@@ -299,20 +299,6 @@ def test_breakages_name_what_stands_in_the_lesson(notebook):
         assert any(entry["fails"] in claim for claim in stated), f"{name}: no claim is called {entry['fails']!r}"
 
 
-def test_a_mystery_leaves_standing_what_a_prosecutor_edits(notebook):
-    """Else the mystery with that breakage would stop at the check. What fails as committed fails in every run."""
-    book, breakages = lessons.read(notebook), lessons.trials(notebook)["breakage"]
-    for call in calls(tagged(book, "check"), "check", "variants"):
-        name, edits = call.args[0].id, [ast.literal_eval(edit)[0] for edit in call.args[1:]]
-        (cell,) = [c for c in lessons.code_cells(book) if re.search(rf"^def {name}\(", c.source, re.M)]
-        for entry in [entry for entry in breakages if entry["cell"] == cell.id]:
-            broken = cell.source.replace(entry["old"], entry["new"])
-            (function,) = [node for node in ast.parse(broken).body if getattr(node, "name", "") == name]
-            source = ast.get_source_segment(broken, function)
-            lost = [edit for edit in edits if source.count(edit) != 1]
-            assert not lost, f"{name} holds {lost} not once where it is broken by: {entry['name']}"
-
-
 def test_a_lesson_says_what_to_try_on_it(lesson):
     """Each lesson comes with knobs to try, wrong answers and breakages; the other lanes use them."""
     said, known = lessons.trials(lesson), kernel.knobs(lesson)
@@ -340,7 +326,9 @@ def test_every_notebook_is_found():
 def test_the_core_keeps_to_its_budget(layered):
     core, further = layers(layered)
     lengths, tried = open_lengths(core), calls(lessons.code_cells(layered), "check", "prosecute")[:1]
-    assert len(core) <= 60 and len(further) <= 60 + 4 * len(tried), "a prosecution is a task and three cells"
+    assert len(core) <= 60 and len(further) <= 60 + 5 * len(tried), (
+        "a prosecution is a task, three cells and what is said afterwards"
+    )
     assert open_words(core) <= 2500 and open_words(further) <= 2500
     assert sum(lengths) <= 350
     assert statistics.median(lengths) <= 8 and lengths[int(0.9 * (len(lengths) - 1))] <= 16 and lengths[-1] <= 25

@@ -60,7 +60,7 @@ def build(names: list[str], seed: int, root: Path = handout.CLASS) -> int:
             print(f"{stem}: not handed out. The lesson {why}.")
             faults += 1
         else:
-            entry, answer = mystery.planted(path.stem, seed), lessons.read(path)
+            entry, answer = mystery.planted(path.stem, seed), mystery.lesson(path.stem)
             run = mystery.run_broken(path, entry)
             seconds = run.cell(entry["cell"]).metadata.papermill.duration or 0.0
             answer.metadata["course"] = {"cell": entry["cell"], "name": entry["name"], "seconds": seconds}

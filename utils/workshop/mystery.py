@@ -31,6 +31,20 @@ CHECK = """import sys
 !{{sys.executable}} -m utils.workshop mystery {name} --seed {seed} --check"""
 
 
+def lesson(name: str) -> NotebookNode:
+    """Return a committed lesson without its prosecutor, which would judge the function that has the bug.
+
+    The prosecutor's cells, its task too, share what stands before the hyphen in the id of its exercise.
+    """
+    (path,) = lessons.find([name])
+    book = lessons.read(path)
+    for exercise, check_cell, _ in list(lessons.exercises(book)):
+        if "check.prosecute(" in check_cell.source:
+            begins = exercise.id.split("-")[0] + "-"
+            book.cells = [cell for cell in book.cells if not cell.id.startswith(begins)]
+    return book
+
+
 def breakages(name: str) -> list[dict[str, Any]]:
     """Return the breakages of a lesson that lie in cells which compute, and do not judge or draw."""
     (path,) = lessons.find([name])
@@ -59,9 +73,8 @@ def place(name: str, seed: int) -> Path:
 
 
 def with_cell(name: str, identifier: str, edit: Callable[[str], str]) -> NotebookNode:
-    """Return the committed lesson with one cell edited."""
-    (path,) = lessons.find([name])
-    book = lessons.read(path)
+    """Return the lesson with one cell edited."""
+    book = lesson(name)
     (cell,) = [cell for cell in book.cells if cell.id == identifier]
     cell.source = edit(cell.source)
     return book
@@ -149,7 +162,7 @@ def check(name: str, seed: int) -> int:
     """Say whether the mystery is solved."""
     (path,) = lessons.find([name])
     entry, own = planted(name, seed), {cell.id: cell.source for cell in stored(name, seed).cells}
-    committed = lessons.read(path)
+    committed = lesson(name)
     broken = {cell.id: cell.source for cell in lessons.code_cells(committed)}
     broken[entry["cell"]] = broken[entry["cell"]].replace(entry["old"], entry["new"])
     why = not_mended(
