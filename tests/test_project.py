@@ -1,5 +1,6 @@
 """What is said in one place of the project and must hold in another: versions, names, licences, set-up commands."""
 
+import ast
 import os
 import re
 import shutil
@@ -243,3 +244,22 @@ def test_utils_is_imported_from_any_folder(tmp_path):
     code = "import utils, pathlib; print(pathlib.Path(utils.__file__).parent)"
     shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == str(lessons.ROOT / "utils")
+
+
+def test_the_map_has_an_arrow_where_a_lesson_says_what_to_read_before():
+    """What a title asks for leads to it on the map of 00; and each arrow is in its lesson's own words."""
+    book = lessons.read(lessons.NOTEBOOKS / "00_start_here.ipynb")
+    (cell,) = [cell for cell in book.cells if cell.id == "lessons"]
+    (drawn,) = re.findall(r"^lessons = (\{.*?^\})", cell.source, re.M | re.S)
+    arrows = {name: set(before) for name, (before, *_) in ast.literal_eval(re.sub("#.*", "", drawn)).items()}
+
+    def leads_to(name):
+        return arrows[name].union(*map(leads_to, arrows[name]))
+
+    assert list(arrows) == sorted(path.stem for path in lessons.find())
+    for path in lessons.find():
+        title = lessons.read(path).cells[0].source
+        (before,) = re.findall(r"Read before: (.*)", title)
+        linked = [set(re.findall(r"\]\((\w+)\.ipynb\)", part)) for part in (re.split(r"[;.] ", before)[0], before)]
+        assert linked[0] <= leads_to(path.stem), f"{path.stem}: no arrow comes from {linked[0] - leads_to(path.stem)}"
+        assert arrows[path.stem] <= linked[1], f"{path.stem} says nothing of {arrows[path.stem] - linked[1]}"
