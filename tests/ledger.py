@@ -144,7 +144,7 @@ def swept(name):
             codes = {row["code"] for row in csv.DictReader(kept)}
     except (OSError, KeyError):
         return False
-    return codes == {lessons.digest(lessons.read(lessons.NOTEBOOKS / f"{name}.ipynb"))}
+    return codes == {lessons.claims_digest(lessons.read(lessons.NOTEBOOKS / f"{name}.ipynb"))}
 
 
 def rows(name):

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 
+import nbformat
 import numpy as np
 import psutil
 import pytest
@@ -328,6 +329,19 @@ def test_margins_are_kept_in_the_lesson_s_folder_with_the_code(tmp_path, monkeyp
     assert len(kept["10_cnn"]) == 3
 
 
+def test_margins_are_of_the_code_up_to_the_last_claim():
+    code = nbformat.v4.new_code_cell
+    before, claim, after = code("x = 1"), code('check.finding("x is {value}.", x, above=0)'), code("y = 2")
+    mark = lessons.claims_digest(nbformat.v4.new_notebook(cells=[before, claim, after]))
+    assert mark == lessons.claims_digest(nbformat.v4.new_notebook(cells=[before, claim]))
+    after.source = "check_y(y)  # an exercise"
+    assert mark == lessons.claims_digest(nbformat.v4.new_notebook(cells=[before, claim, after]))
+    after.outputs = [nbformat.v4.new_output("display_data", metadata={"claim": {"name": "made by a function"}})]
+    assert mark != lessons.claims_digest(nbformat.v4.new_notebook(cells=[before, claim, after]))
+    before.source = "x = 3"
+    assert mark != lessons.claims_digest(nbformat.v4.new_notebook(cells=[before, claim]))
+
+
 @pytest.mark.parametrize("path", lessons.find(), ids=lambda path: path.stem)
 def test_kept_margins_are_of_this_code_and_every_claim_held(path):
     file = lessons.room(path) / "margins.csv"
@@ -336,7 +350,9 @@ def test_kept_margins_are_of_this_code_and_every_claim_held(path):
     with file.open(encoding="utf-8", newline="") as kept:
         table = list(csv.DictReader(kept))
     book = lessons.read(path)
-    assert {row["code"] for row in table} == {lessons.digest(book)}, "of older code; sweep again, or take the file away"
+    assert {row["code"] for row in table} == {lessons.claims_digest(book)}, (
+        "of older code; sweep again, or take the file away"
+    )
     assert {row["claim"] for row in table} == {claim["name"] for claim in lessons.claims_of(book)}
     assert min(int(row["runs"]) for row in table) >= 10
     assert {row["claim"] for row in table if int(row["held"]) < int(row["runs"])} == set()

@@ -297,10 +297,14 @@ def prosecute(
     to the letters of those that get away when it is deserved, as in {"Is your filter symmetric?": "AC"}. A version
     shows its name and what it returns, not its code; each is tried twice. The rest is as in `exercise`.
 
-    Errors: ValueError for no broken version or more than 26, or hints that are not three.
+    Errors: ValueError for no broken version or more than 26, two mistakes of the same letters, or hints that are not
+    three.
     """
     if not 1 <= len(broken) <= 26:
         raise ValueError(f"exercise {name!r} has {len(broken)} broken versions; accepted are 1 to 26, a letter each.")
+    letters = [*map("".join, map(sorted, (mistakes or {}).values()))]
+    if len(set(letters)) < len(letters):
+        raise ValueError(f"exercise {name!r} has two mistakes of the same letters, and would show the first only.")
     called = [RIGHT_VERSION, *string.ascii_uppercase[: len(broken)]]
     there_and_back = [*range(len(called)), *reversed(range(len(called)))]  # each at an odd place and at an even one
     versions = {_in_disguise([right, *broken][n], right): called[n] for n in there_and_back}
@@ -477,6 +481,8 @@ def _misfit(result: Any, expected: Any) -> str | None:
     wanted = _array(expected)
     if wanted.dtype.kind == "b" and not (_is_numeric(result) and _array(result).dtype.kind == "b"):
         return f"it returned {_describe(result)}; wanted is True or False."
+    if wanted.dtype.kind == "b" and not wanted.ndim and _array(result).ndim:
+        return f"it returned {_describe(result)}; wanted is one True or False, as .any() or .all() makes of many."
     if not _is_numeric(result):
         kind = f"numbers of shape {wanted.shape}" if wanted.ndim else "a number"
         return f"it returned {_describe(result)}; wanted is {kind}."

@@ -742,6 +742,10 @@ def test_a_solution_and_a_blank_are_told_as_in_other_exercises(capsys):
         ),
         (raises_on_the_right_one, "Case 1 raised RuntimeError: planted. Case 1 is the right version."),
         (lambda f: f(), "Case 1 raised TypeError: mean_step() missing 1 required positional"),
+        (
+            lambda f: np.array([f([5, 1, 3]) != -1] * 2),
+            "wanted is one True or False, as .any() or .all() makes of many",
+        ),
         (knows_the_right_one, "Your test convicts the right version."),
         (reads_the_source, "Your test convicts the right version."),
         (reads_the_code, "Your test convicts the right version."),

@@ -20,6 +20,7 @@ BUILD = ROOT / "build"
 PINNED = "nbval-check-output"
 EXERCISE_TAGS = {"exercise", "check", "solution"}
 LAYER_TAGS = {"figure", "evidence", "answer"}
+CLAIM = re.compile(r"\bcheck\.(finding|claim|agree)\(")
 NAME = re.compile(r"\d\d_[a-z0-9]+(_[a-z0-9]+)*")  # a copy that JupyterLab made, 10_cnn-Copy1, is no lesson
 
 
@@ -88,6 +89,14 @@ def digest(notebook: NotebookNode) -> str:
     """Fingerprint the code of a notebook, so that stored outputs of older code are noticed."""
     sources = [[cell.id, cell.source] for cell in code_cells(notebook)]
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+
+
+def claims_digest(notebook: NotebookNode) -> str:
+    """Fingerprint the code up to the last cell that makes a claim; what runs after it changes no claim."""
+    claiming = {claim["cell"] for claim in claims_of(notebook)}
+    code = code_cells(notebook)
+    last = [n for n, cell in enumerate(code) if cell.id in claiming or CLAIM.search(cell.source)]
+    return digest(NotebookNode(cells=code[: last[-1] + 1] if last else code))
 
 
 def changed(notebook: NotebookNode) -> bool:

@@ -59,7 +59,7 @@ def plan(paths: list[Path], knobs: dict[str, list[Any]], seeds: list[int]) -> li
         unknown = sorted(set(knobs) - set(known))
         if unknown:
             raise ValueError(f"{path.stem} has no knob {', '.join(unknown)}; its knobs are {', '.join(known)}.")
-        code = lessons.digest(lessons.read(path))
+        code = lessons.claims_digest(lessons.read(path))
         for *values, seed in itertools.product(*knobs.values(), seeds):
             run = {
                 "notebook": path.stem,
@@ -124,7 +124,7 @@ def one(run: dict[str, Any]) -> dict[str, Any]:
     """Execute a notebook with the knobs of a run; an error in it is a result as well."""
     (path,) = lessons.find([run["notebook"]])
     start = time.perf_counter()
-    if lessons.digest(lessons.read(path)) != run["code"]:
+    if lessons.claims_digest(lessons.read(path)) != run["code"]:
         return {"claims": [], "seconds": 0.0, "error": f"this machine's {path.stem} is of another version"}
     probes = {"probe-memory": bench.PEAK_MEMORY}
     outcome = kernel.execute(path, run["knobs"], strict=False, probes=probes, cell_timeout=run["timeout"])
