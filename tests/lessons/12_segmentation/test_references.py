@@ -13,7 +13,7 @@ from torchmetrics.functional.segmentation import dice_score
 from utils.workshop import lessons
 
 LESSON = lessons.NOTEBOOKS / "12_segmentation.ipynb"
-CELLS = ("set-up", "table", "judge", "trap", "losses", "patches", "panoptic", "panoptic-run")
+CELLS = ("set-up", "table", "judge", "losses", "patches", "panoptic", "panoptic-run")
 
 
 def defined():
