@@ -413,7 +413,7 @@ def _verdict(
         if not _same_arguments(mine, arguments):
             return f"{not_yet} Your function changes its argument in place; work on a copy.", None
     if all(result is None for result in results):
-        if _names_used(getattr(inspect.unwrap(answer), "__code__", None)):  # an untouched stub uses none
+        if names and _names_used(getattr(inspect.unwrap(answer), "__code__", None)):  # an untouched stub uses none
             return f"{not_yet} It returned None each time. Is the return missing?", None
         return f"○ {name}: not attempted yet", None
     expected = [wanted for _, wanted in cases]

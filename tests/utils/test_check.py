@@ -344,7 +344,6 @@ SOFTMAX_ANSWERS = {
     "right as a list of tensors": (lambda s: [torch.softmax(row, 0).requires_grad_() for row in s], "●"),
     "right with gradients": (lambda s: torch.softmax(s.clone().requires_grad_(), 1), "●"),
     "blank": (lambda s: None, "○ task: not attempted yet"),
-    "return forgotten": (lambda s: print(end=""), "◐ task: not yet. It returned None each time. Is the return missing"),
     "partly None": (
         lambda s: torch.softmax(s, 1) if len(s) == 3 else None,
         "Case 2: it returned None. .*return missing",
