@@ -98,7 +98,7 @@ def by_coco(truth, reports):
 def test_average_precision_is_that_of_pycocotools(overlap, seed):
     truth = drawn(overlap=overlap)
     reports = invented(truth, seed)
-    ours = [lesson.score(reports, truth, bar) for bar in np.arange(0.5, 1, 0.05)]
+    ours = [lesson.ap(reports, truth, bar) for bar in np.arange(0.5, 1, 0.05)]
     assert np.allclose(ours, by_coco(truth, reports), atol=1e-9)
     assert 0.2 < ours[0] < 0.95 and ours[-1] < ours[0]  # the comparison is of something
 
@@ -106,7 +106,7 @@ def test_average_precision_is_that_of_pycocotools(overlap, seed):
 def test_without_reports_the_score_is_nought():
     truth = drawn(12)
     nothing = [(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))] * 12
-    assert lesson.score(nothing, truth) == 0
+    assert lesson.ap(nothing, truth) == 0
 
 
 def test_iou_is_that_of_pycocotools():
