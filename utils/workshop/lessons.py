@@ -1,5 +1,6 @@
 """A lesson as files and cells: where it is, what it says of itself, its exercises, its claims, its fingerprint."""
 
+import ast
 import contextlib
 import hashlib
 import json
@@ -7,6 +8,7 @@ import os
 import re
 import tempfile
 import tomllib
+import types
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,29 @@ def exercises(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, NotebookNo
     """Yield the three cells of each exercise: what the student writes, its check, its solution."""
     cells = [cell for cell in code_cells(notebook) if tags(cell) & EXERCISE_TAGS]
     yield from zip(cells[0::3], cells[1::3], cells[2::3], strict=True)
+
+
+def definitions(name: str, cells: Iterable[str] = (), constants: Iterable[str] = (), **given: Any) -> types.ModuleType:
+    """Run what a lesson's cells define, and nothing else: imports, functions, classes, and the constants named.
+
+    `cells` are ids, by default of all cells but those of exercises; `given` are names that a definition needs to run.
+    """
+    module = types.ModuleType(name)
+    vars(module).update(given)
+    cells, constants = set(cells), set(constants)
+    for cell in code_cells(read(NOTEBOOKS / f"{name}.ipynb")):
+        if cell.id in cells or (not cells and not tags(cell) & EXERCISE_TAGS):
+            nodes = [node for node in ast.parse(cell.source).body if defines(node, constants)]
+            exec(compile(ast.Module(nodes, []), cell.id, "exec"), vars(module))
+    return module
+
+
+def defines(node: ast.stmt, constants: set[str]) -> bool:
+    """Tell whether a statement is an import, a function, a class, or an assignment to one of the constants."""
+    named = {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
+    return isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) or (
+        isinstance(node, ast.Assign | ast.AugAssign) and bool(named & constants)
+    )
 
 
 def student_function(exercise: NotebookNode) -> str:

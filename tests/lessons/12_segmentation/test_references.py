@@ -1,8 +1,5 @@
 """The measures and losses of 12_segmentation, taken out of the notebook, against torchmetrics' and a count by hand."""
 
-import ast
-import types
-
 import numpy as np
 import pytest
 import torch
@@ -12,22 +9,10 @@ from torchmetrics.functional.segmentation import dice_score
 
 from utils.workshop import lessons
 
-LESSON = lessons.NOTEBOOKS / "12_segmentation.ipynb"
 CELLS = ("set-up", "table", "judge", "losses", "patches", "panoptic", "panoptic-run")
 
 
-def defined():
-    """Run the imports and functions of these cells, and nothing else."""
-    module = types.ModuleType("lesson")
-    for cell in lessons.code_cells(lessons.read(LESSON)):
-        if cell.id in CELLS:
-            kept = ast.Import | ast.ImportFrom | ast.FunctionDef
-            nodes = [node for node in ast.parse(cell.source).body if isinstance(node, kept)]
-            exec(compile(ast.Module(nodes, []), cell.id, "exec"), module.__dict__)
-    return module
-
-
-lesson = defined()
+lesson = lessons.definitions("12_segmentation", CELLS)
 
 
 @pytest.fixture(params=[1, 2, 3])

@@ -1,9 +1,7 @@
 """The scores and boxes of 13_detection, taken out of the notebook, against pycocotools, scikit-learn and loops."""
 
-import ast
 import contextlib
 import io
-import types
 
 import numpy as np
 import pytest
@@ -17,30 +15,11 @@ from torch.nn import functional as F
 from utils import scenes
 from utils.workshop import lessons
 
-LESSON = lessons.NOTEBOOKS / "13_detection.ipynb"
 CELLS = ("set-up", "start", "iou", "match", "average-precision", "score", "network", "single-class", "assign")
 CELLS += ("losses", "reports", "align", "pool", "two-stage", "candidates", "focal", "anchors")
 
 
-def defined():
-    """Run the imports, functions, classes and small constants of these cells, and nothing else."""
-    module = types.ModuleType("lesson")
-    module.SEED = 0
-    small = {"SIDE", "STRIDE", "middle", "CENTRES"}
-    for cell in lessons.code_cells(lessons.read(LESSON)):
-        if cell.id in CELLS:
-            kept = []
-            for node in ast.parse(cell.source).body:
-                names = {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and "Store" in str(name.ctx)}
-                if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) or (
-                    isinstance(node, ast.Assign) and names & small
-                ):
-                    kept.append(node)
-            exec(compile(ast.Module(kept, []), cell.id, "exec"), module.__dict__)
-    return module
-
-
-lesson = defined()
+lesson = lessons.definitions("13_detection", CELLS, ("SIDE", "STRIDE", "middle", "CENTRES"), SEED=0)
 
 
 def seeded(seed=3):

@@ -1,8 +1,5 @@
 """The maps of 15_explainability, taken out of the notebook, against captum; and the fault that it tells of."""
 
-import ast
-import types
-
 import captum.attr
 import pytest
 import torch
@@ -11,25 +8,12 @@ from torch import nn
 from utils import pretrained
 from utils.workshop import lessons
 
-LESSON = lessons.NOTEBOOKS / "15_explainability.ipynb"
 CELLS = ("set-up", "knobs", "slope", "integrated", "cam", "grad-cam", "occlusion")
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # captum sets hooks, and says so
 
 
-def defined():
-    """Run the imports, knobs and functions of the maps, and nothing else."""
-    module = types.ModuleType("lesson")
-    for cell in lessons.code_cells(lessons.read(LESSON)):
-        if cell.id in CELLS:
-            kept = ast.Import | ast.ImportFrom | ast.FunctionDef
-            kept = kept | ast.Assign if cell.id in ("knobs", "slope") else kept
-            nodes = [node for node in ast.parse(cell.source).body if isinstance(node, kept)]
-            exec(compile(ast.Module(nodes, []), cell.id, "exec"), module.__dict__)
-    return module
-
-
-lesson = defined()
+lesson = lessons.definitions("15_explainability", CELLS, ("SEED", "PATH", "RULES"))
 
 
 def network(kind):

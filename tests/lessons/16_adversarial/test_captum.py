@@ -1,8 +1,5 @@
 """The attacks of 16_adversarial, taken out of the notebook, against captum's, and DeepFool against a closed form."""
 
-import ast
-import types
-
 import pytest
 import torch
 from captum.robust import FGSM, PGD
@@ -11,24 +8,12 @@ from torch.nn import functional as F
 
 from utils.workshop import lessons
 
-LESSON = lessons.NOTEBOOKS / "16_adversarial.ipynb"
 CELLS = ("set-up", "attack", "curves", "mask-answer", "deepfool")
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # captum asks for slopes, and says so
 
 
-def defined():
-    """Run the imports and functions of the attacks, and nothing else."""
-    module = types.ModuleType("lesson")
-    for cell in lessons.code_cells(lessons.read(LESSON)):
-        if cell.id in CELLS:
-            kept = ast.Import | ast.ImportFrom | ast.FunctionDef
-            nodes = [node for node in ast.parse(cell.source).body if isinstance(node, kept)]
-            exec(compile(ast.Module(nodes, []), cell.id, "exec"), module.__dict__)
-    return module
-
-
-lesson = defined()
+lesson = lessons.definitions("16_adversarial", CELLS)
 
 
 @pytest.fixture

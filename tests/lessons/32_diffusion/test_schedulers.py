@@ -1,26 +1,14 @@
 """The schedules and steps of 32_diffusion, taken out of the notebook, against the schedulers of diffusers."""
 
-import ast
-import types
-
 import pytest
 import torch
 
 from utils.workshop import lessons
 
-KEPT = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
-LESSON = lessons.NOTEBOOKS / "32_diffusion.ipynb"
-
 
 def definitions(T, kind):
-    """Run the notebook's imports, functions and classes, and nothing else; then set T and the schedule."""
-    module = types.ModuleType("lesson")
-    module.WIDTH, module.K = 24, 12  # the defaults of arguments
-    for cell in lessons.code_cells(lessons.read(LESSON)):
-        if lessons.tags(cell) & lessons.EXERCISE_TAGS:
-            continue
-        kept = [node for node in ast.parse(cell.source).body if isinstance(node, KEPT)]
-        exec(compile(ast.Module(kept, []), cell.id, "exec"), module.__dict__)
+    """Take the notebook's imports, functions and classes, and set T and the schedule."""
+    module = lessons.definitions("32_diffusion", WIDTH=24, K=12)  # the defaults of arguments
     module.T, module.device = T, torch.device("cpu")
     module.plan = module.Schedule(getattr(module, kind)(T))
     return module

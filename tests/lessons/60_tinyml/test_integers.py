@@ -11,27 +11,15 @@ import torch
 
 from utils.workshop import lessons
 
-KEPT = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
 CONSTANTS = set("SEED WIDTH PLAN POINTWISE SPATIAL TYPES FLASH LINKER OPTIONS PAINT".split())  # for functions
 LESSON = lessons.NOTEBOOKS / "60_tinyml.ipynb"
 SHAPES = [("spatial", 1, 16), ("spatial", 16, 16), ("pointwise", 16, 32), ("spatial", 32, 32), ("pointwise", 32, 44)]
 
 
-def kept(node):
-    """Tell whether a statement defines something: an import, a function, a class, or a constant by that name."""
-    named = {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
-    return isinstance(node, KEPT) or (isinstance(node, ast.Assign | ast.AugAssign) and bool(named & CONSTANTS))
-
-
 @pytest.fixture(scope="module")
 def defined():
-    """Run the notebook's imports, functions, classes and constants, and nothing else."""
-    module = types.ModuleType("lesson")
-    for cell in lessons.code_cells(lessons.read(LESSON)):
-        if not lessons.tags(cell) & lessons.EXERCISE_TAGS:
-            nodes = [node for node in ast.parse(cell.source).body if kept(node)]
-            exec(compile(ast.Module(nodes, []), cell.id, "exec"), module.__dict__)
-    return module
+    """The notebook's imports, functions, classes and constants, and nothing else."""
+    return lessons.definitions("60_tinyml", constants=CONSTANTS)
 
 
 def random_net(defined, seed, loud=False):
@@ -134,7 +122,7 @@ def test_without_compiler_and_emulator_the_cells_say_so(monkeypatch, capsys):
     whole = {*names[: names.index("start") + 1], "compile", "classify", "emulate", "chip-findings", "bill"}
     for cell in cells[: names.index("bill") + 1]:
         nodes = ast.parse(cell.source).body
-        nodes = nodes if cell.id in whole else [node for node in nodes if kept(node)]
+        nodes = nodes if cell.id in whole else [node for node in nodes if lessons.defines(node, CONSTANTS)]
         exec(compile(ast.Module(nodes, []), cell.id, "exec"), module.__dict__)
     said = capsys.readouterr().out
     assert "Not installed here: ziglang, unicorn, elftools." in said
