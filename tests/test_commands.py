@@ -49,8 +49,8 @@ def test_a_new_lesson_passes_every_lane_as_it_is(tmp_path):
     "names", [[], ["transformers"], ["2_x"], ["22_Transformers"], ["../22_x"], ["00_x"], ["93_x"], ["22_x", "23_y"]]
 )
 def test_a_bad_name_of_a_new_lesson_is_refused(names):
-    said = f"to be called {' '.join(names) or 'nothing'!r}; accepted is one name such as 22_transformers"
-    with pytest.raises(SystemExit, match=re.escape(said)):
+    sentence = f"to be called {' '.join(names) or 'nothing'!r}; accepted is one name such as 22_transformers"
+    with pytest.raises(SystemExit, match=re.escape(sentence)):
         new.new(names)
 
 
@@ -137,7 +137,7 @@ def test_run_takes_only_what_changed(write, capsys):
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("1 / 0", "98_planted, cell cell-1: ZeroDivisionError: division by zero"),
         ("import sys; print('noise', file=sys.stderr)", "98_planted, cell cell-1 wrote to stderr: noise"),
@@ -146,10 +146,10 @@ def test_run_takes_only_what_changed(write, capsys):
     ],
     ids=["error", "stderr", "exit", "death"],
 )
-def test_a_failing_notebook_is_left_as_it_was(write, source, said):
+def test_a_failing_notebook_is_left_as_it_was(write, source, message):
     path = write("print('fine')", source, "print('after')")
     before = path.read_bytes()
-    assert run.run_one(path).startswith(said)
+    assert run.run_one(path).startswith(message)
     assert path.read_bytes() == before
 
 
@@ -241,7 +241,7 @@ ALL_TESTS = ["tests", "notebooks"]
 
 
 @pytest.mark.parametrize(
-    ("given", "chosen", "environment"),
+    ("line", "chosen", "environment"),
     [
         ("test", ALL_TESTS, {"COURSE_LEDGER": "test"}),
         ("test --part 2/3", ALL_TESTS, {"COURSE_LEDGER": "test", "COURSE_PART": "2/3"}),
@@ -252,11 +252,11 @@ ALL_TESTS = ["tests", "notebooks"]
         ("browser", lanes.BROWSER, {"COURSE_BROWSER": "all"}),
     ],
 )
-def test_the_command_line_starts_the_tests_it_names(monkeypatch, given, chosen, environment):
+def test_the_command_line_starts_the_tests_it_names(monkeypatch, line, chosen, environment):
     started = []
     monkeypatch.setattr(lanes, "ruff", lambda *arguments: 0)
     monkeypatch.setattr(lanes, "pytest", lambda chosen, workers, **rest: started.append((chosen, workers, rest)) or 0)
-    assert main([*given.split(), "--workers", "3"]) == 0
+    assert main([*line.split(), "--workers", "3"]) == 0
     assert started == [(chosen, 3, environment)]
 
 

@@ -103,8 +103,8 @@ def test_another_cell_that_means_the_same_is_right(solve):
 
 
 def test_changes_elsewhere_are_not_needed(solve):
-    status, said = solve(mean=RIGHT, centre="y = [value - 3 for value in x]")
-    assert status == 0 and "You had changed 1 more cells" in said
+    status, printed = solve(mean=RIGHT, centre="y = [value - 3 for value in x]")
+    assert status == 0 and "You had changed 1 more cells" in printed
 
 
 @pytest.mark.parametrize(
@@ -124,21 +124,21 @@ def test_changes_elsewhere_are_not_needed(solve):
     ],
 )
 def test_what_is_not_right_is_said(solve, sources, sentence):
-    status, said = solve(**sources)
-    assert (status, "Right" in said) == ((0, True) if sentence is None else (1, False))
-    assert (sentence or "Right") in said
+    status, printed = solve(**sources)
+    assert (status, "Right" in printed) == ((0, True) if sentence is None else (1, False))
+    assert (sentence or "Right") in printed
 
 
 def test_a_deleted_finding_does_not_help(solve):
-    status, said = solve(delete=["mean-finding", "centre-finding"])
-    assert status == 1 and "Not yet" in said
-    status, said = solve(delete=["mean"])
-    assert status == 1 and "the lesson stops" in said
+    status, printed = solve(delete=["mean-finding", "centre-finding"])
+    assert status == 1 and "Not yet" in printed
+    status, printed = solve(delete=["mean"])
+    assert status == 1 and "the lesson stops" in printed
 
 
 def test_hints_come_closer(planted, capsys):
-    said = [mystery.mystery(NAME, SEED, number) or capsys.readouterr().out for number in (1, 2, 3)]
-    assert said == [
+    hints = [mystery.mystery(NAME, SEED, number) or capsys.readouterr().out for number in (1, 2, 3)]
+    assert hints == [
         "It stands in the section 'How to add'.\n",
         "What fell first: The mean is ….\n",
         "It is line 5 of the cell that begins with: x = [1, 2, 6]\n",

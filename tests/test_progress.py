@@ -12,9 +12,9 @@ from utils.workshop import kernel, lessons, progress
 NOTHING, HINT, RIGHT = "○ {}: not attempted yet\n", "◐ {}: case 2 gave 3\n", "● {}: right (3 cases)\n"
 
 
-def check_cell(name, said):
+def check_cell(name, verdict):
     source = f"def check_{name}(f):\n    check.exercise('{name}', f, [((1,), 2)])\n\n\ncheck_{name}({name})"
-    outputs = [new_output("stream", text=said.format(name))] if said else []
+    outputs = [new_output("stream", text=verdict.format(name))] if verdict else []
     return new_code_cell(source, outputs=outputs)
 
 
@@ -91,8 +91,11 @@ def test_an_answer_that_is_run_and_saved_is_told(tmp_path):
 
 
 def test_mysteries_are_solved_or_begun(tmp_path):
-    for name, said in (("10_cnn-1", "Right: every claim holds again."), ("10_cnn-2", "Not yet: no cell was changed.")):
-        last = new_code_cell("!check", outputs=[new_output("stream", text=f"{said}\n")])
+    for name, verdict in (
+        ("10_cnn-1", "Right: every claim holds again."),
+        ("10_cnn-2", "Not yet: no cell was changed."),
+    ):
+        last = new_code_cell("!check", outputs=[new_output("stream", text=f"{verdict}\n")])
         nbformat.write(book_of(new_code_cell("print('Right: ')"), last), tmp_path / f"{name}.ipynb")
     (tmp_path / "20_rnn_lstm-1.ipynb").write_text("{")
     assert progress.mysteries(tmp_path) == {"10_cnn-1": True, "10_cnn-2": False, "20_rnn_lstm-1": False}

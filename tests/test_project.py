@@ -101,7 +101,7 @@ def make_lab(folder, python):
 
 @needs_make
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "sentence"),
     [
         (
             'case "$*" in *version_info*) exit 1;; esac; echo Python 3.9.1',
@@ -111,14 +111,14 @@ def make_lab(folder, python):
     ],
     ids=["old-python", "no-venv"],
 )
-def test_a_python_that_cannot_be_used_gets_one_sentence(tmp_path, script, said):
+def test_a_python_that_cannot_be_used_gets_one_sentence(tmp_path, script, sentence):
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
     shutil.copy(lessons.ROOT / "Makefile", tmp_path)
     shown = make_lab(tmp_path, python)
     assert shown.returncode != 0
-    assert shown.stdout.startswith(said.format(python))
+    assert shown.stdout.startswith(sentence.format(python))
     assert len(shown.stdout.splitlines()) == 1
 
 
@@ -173,7 +173,7 @@ def set_up(tmp_path):
 
 @needs_make
 @pytest.mark.parametrize(
-    ("given", "asked"),
+    ("settings", "asked"),
     [
         ({}, True),
         ({"index": 1}, True),  # it does not answer: the rest goes on
@@ -184,8 +184,8 @@ def set_up(tmp_path):
     ],
     ids=["no-card", "index-away", "card", "torch-there", "cuda", "cpu"],
 )
-def test_a_machine_without_a_card_asks_for_the_small_torch_first(set_up, given, asked):
-    shown, log = set_up(**given)
+def test_a_machine_without_a_card_asks_for_the_small_torch_first(set_up, settings, asked):
+    shown, log = set_up(**settings)
     assert shown.returncode == 0, shown.stderr
     assert log[0].startswith("asked") == asked and len(log) == 1 + asked
     assert log[-1].endswith("--editable .")
@@ -202,11 +202,11 @@ def test_what_torch_may_be_is_said(set_up):
 def test_an_environment_of_another_folder_or_without_pip_gets_one_sentence(set_up):
     shown, log = set_up(made_in="/home/somebody/else where")
     assert shown.returncode and not log
-    said = "`make clean` removes it; then this command sets up anew."
-    assert shown.stdout.splitlines() == [f"The .venv here was made for another folder. {said}"]
+    sentence = "`make clean` removes it; then this command sets up anew."
+    assert shown.stdout.splitlines() == [f"The .venv here was made for another folder. {sentence}"]
     assert set_up(pip=1)[0].returncode == 0, "pip is put back"
     shown, _ = set_up(pip=1, ensurepip=1)
-    assert shown.returncode and shown.stdout.splitlines()[0] == f"The .venv here has no Python with pip. {said}"
+    assert shown.returncode and shown.stdout.splitlines()[0] == f"The .venv here has no Python with pip. {sentence}"
 
 
 @needs_make
@@ -230,10 +230,10 @@ def test_the_folder_of_the_course_may_have_any_name(tmp_path, name):
 def test_no_setting_of_the_reader_leads_pip_and_python_astray():
     """What installs elsewhere, and what imports another `utils`, stays outside; an index of the reader's own counts."""
     names = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH", "PYTHONHOME", "PIP_INDEX_URL")
-    made = {**os.environ, **dict.fromkeys(names, "1"), "MAKEFLAGS": "--no-print-directory"}
+    environment = {**os.environ, **dict.fromkeys(names, "1"), "MAKEFLAGS": "--no-print-directory"}
     rule = "include Makefile\ntold:\n\t@env\n"
     told = subprocess.run(
-        ["make", "-f", "-", "told"], input=rule, cwd=lessons.ROOT, env=made, capture_output=True, text=True
+        ["make", "-f", "-", "told"], input=rule, cwd=lessons.ROOT, env=environment, capture_output=True, text=True
     )
     kept = dict(line.partition("=")[::2] for line in told.stdout.splitlines())
     assert {name: kept[name] for name in names if name in kept} == {"PIP_USER": "0", "PIP_INDEX_URL": "1"}
@@ -256,7 +256,10 @@ def test_the_map_has_an_arrow_where_a_lesson_says_what_to_read_before():
     def leads_to(name):
         return arrows[name].union(*map(leads_to, arrows[name]))
 
-    assert list(arrows) == sorted(path.stem for path in lessons.find())
+    names = sorted(path.stem for path in lessons.find())
+    assert list(arrows) == names
+    (links,) = [cell.source for cell in book.cells if cell.id == "map-links"]
+    assert re.findall(r"^- \[(\w+)\]\(\1\.ipynb\): ", links, re.M) == names[1:]
     for path in lessons.find():
         title = lessons.read(path).cells[0].source
         (before,) = re.findall(r"Read before: (.*)", title)

@@ -71,8 +71,8 @@ def test_the_store_has_a_row_for_each_claim(client, stub, tmp_path):
     command, begun = stub
     file = tmp_path / "sweep" / "claims.sqlite"
     runs = runs_of(range(4))
-    made = list(sweep.sweep(runs, file, client, command=command))
-    assert len(made) == 4 and len(begun()) == 4
+    done = list(sweep.sweep(runs, file, client, command=command))
+    assert len(done) == 4 and len(begun()) == 4
     rows = list(csv.DictReader(sweep.tidy(file).open(newline="")))
     assert len(rows) == 12
     assert {(row["seed"], row["value"], row["holds"]) for row in rows if row["claim"] == "a, with a comma"} == {
@@ -103,8 +103,8 @@ def test_a_sweep_that_was_interrupted_goes_on_with_what_is_left(client, stub, tm
     before = set(sweep.finished(file))
     assert len(before) == 1
     seen = len(begun())
-    made = [run["run"] for run, _ in sweep.sweep(runs_of(range(4)), file, client, command=command)]
-    assert sorted(made) == sorted({"run0", "run1", "run2", "run3"} - before)
+    done = [run["run"] for run, _ in sweep.sweep(runs_of(range(4)), file, client, command=command)]
+    assert sorted(done) == sorted({"run0", "run1", "run2", "run3"} - before)
     assert not before & set(begun()[seen:]), "what had finished is not made again"
     assert set(sweep.finished(file)) == {"run0", "run1", "run2", "run3"}
 
@@ -124,13 +124,13 @@ for seed in range(10_000):
 """
     for wait in (0.0, 0.013, 0.027):
         writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=lessons.ROOT)
-        said = [int(writer.stdout.readline()) for _ in range(3)]
+        stored = [int(writer.stdout.readline()) for _ in range(3)]
         time.sleep(wait)
         writer.kill()
-        said += map(int, writer.communicate()[0].split())
+        stored += map(int, writer.communicate()[0].split())
         held = sweep.finished(file)
         assert {len(rows) for rows in held.values()} == {500}
-        assert {f"run{seed}" for seed in said} <= set(held), "what it said to have stored is there"
+        assert {f"run{seed}" for seed in stored} <= set(held), "what it said to have stored is there"
 
 
 def test_a_run_that_failed_and_then_did_not_is_held_without_its_error(tmp_path):
@@ -216,8 +216,8 @@ def test_a_real_notebook_claims_in_a_sweep_what_it_claims_alone(client, tmp_path
 def test_a_run_does_not_keep_house_with_memory_as_a_worker_does(client):
     trim = "MALLOC_TRIM_THRESHOLD_"
     assert set(client.run(os.environ.get, trim).values()) == {"65536"}, "dask gives its workers this no more"
-    said = f"import json, os; print(json.dumps(os.environ.get({trim!r})))"
-    assert client.submit(sweep.work, {}, 60, [sys.executable, "-c", said]).result() is None
+    code = f"import json, os; print(json.dumps(os.environ.get({trim!r})))"
+    assert client.submit(sweep.work, {}, 60, [sys.executable, "-c", code]).result() is None
 
 
 def test_a_run_of_another_version_of_the_notebook_is_not_made():

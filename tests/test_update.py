@@ -71,10 +71,10 @@ class Course:
 
 @pytest.fixture
 def course(tmp_path, monkeypatch):
-    made = Course(tmp_path)
-    monkeypatch.setattr(lessons, "ROOT", made.clone)
-    monkeypatch.setattr(lessons, "NOTEBOOKS", made.clone / "notebooks")
-    return made
+    built = Course(tmp_path)
+    monkeypatch.setattr(lessons, "ROOT", built.clone)
+    monkeypatch.setattr(lessons, "NOTEBOOKS", built.clone / "notebooks")
+    return built
 
 
 ANSWER = "def mean(x):\n    return sum(x) / len(x)"
@@ -110,9 +110,11 @@ def test_answers_knobs_and_notes_are_in_the_new_lesson_and_the_old_file_in_a_cop
     assert lessons.text_of(cells["mean-check"]) == "● mean: right (3 cases)\n"
     assert {name: path.read_bytes() for name, path in course.copies().items()} == {"10_cnn.ipynb": saved}
     assert course.cells("20_rnn")["title"].source == "# A better lesson"
-    said = capsys.readouterr().out
-    assert "Copies of what you had changed: notebooks/mine-" in said and "in 1 of the new version's lessons" in said
-    assert "- " not in said, "nothing was left over"
+    printed = capsys.readouterr().out
+    assert (
+        "Copies of what you had changed: notebooks/mine-" in printed and "in 1 of the new version's lessons" in printed
+    )
+    assert "- " not in printed, "nothing was left over"
 
 
 def test_what_both_sides_changed_is_named_and_in_the_copy(course, capsys):
@@ -150,9 +152,9 @@ def test_an_answer_follows_its_exercise_into_another_lesson(course, capsys):
     update.update()
     assert not course.path("10_cnn").exists()
     assert course.cells("12_second")["mean-exercise"].source == ANSWER
-    said = capsys.readouterr().out
-    assert "notebooks/10_cnn.ipynb, cell mean-exercise: is in notebooks/12_second.ipynb now" in said
-    assert "notebooks/10_cnn.ipynb, cell note: only the copy has yours" in said
+    printed = capsys.readouterr().out
+    assert "notebooks/10_cnn.ipynb, cell mean-exercise: is in notebooks/12_second.ipynb now" in printed
+    assert "notebooks/10_cnn.ipynb, cell note: only the copy has yours" in printed
     assert course.copies()["10_cnn.ipynb"].read_bytes() == saved
 
 
@@ -171,8 +173,8 @@ def test_other_files_and_files_in_the_way_are_copied(course, capsys):
     assert (course.clone / "utils" / "check.py").read_text() == "x = 1\n"
     assert (course.clone / "new.md").read_text() == "theirs"
     assert (course.clone / "mine.txt").read_text() == "of nobody's concern"
-    said = capsys.readouterr().out
-    assert "- utils/check.py: the new version stands there" in said and "- new.md: the new version stands" in said
+    printed = capsys.readouterr().out
+    assert "- utils/check.py: the new version stands there" in printed and "- new.md: the new version stands" in printed
 
 
 @pytest.mark.parametrize("text", ["", "{", "<<<<<<< HEAD\n{}\n"])

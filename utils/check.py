@@ -77,8 +77,8 @@ def finding(
     name = finding_name(sentence)
     shown, bound, margin, strictly = _measure(name, value, bounds)
     value = float(value.detach()) if hasattr(value, "detach") else value
-    said = sentence.format(value=value, **{key: _plain(number) for key, number in numbers.items()})
-    _report(name, shown, bound, margin, strictly, said, bound if "value" in places else f"{shown} {bound}")
+    text = sentence.format(value=value, **{key: _plain(number) for key, number in numbers.items()})
+    _report(name, shown, bound, margin, strictly, text, bound if "value" in places else f"{shown} {bound}")
 
 
 def finding_name(sentence: str) -> str:
@@ -122,10 +122,10 @@ def _show_evidence(title: str, inside: list[tuple[dict[str, Any], str]]) -> None
 
 def _measure(name: str, value: Any, bounds: dict[str, Any]) -> tuple[str, str, float, bool]:
     """Return a value and its bound as texts, the margin, and whether the margin must be more than 0."""
-    given = {kind: bound for kind, bound in bounds.items() if bound is not None}
-    if len(given) != 1:
-        raise ValueError(f"claim {name!r} has {len(given)} bounds; give exactly one of {', '.join(bounds)}.")
-    ((kind, bound),) = given.items()
+    stated = {kind: bound for kind, bound in bounds.items() if bound is not None}
+    if len(stated) != 1:
+        raise ValueError(f"claim {name!r} has {len(stated)} bounds; give exactly one of {', '.join(bounds)}.")
+    ((kind, bound),) = stated.items()
     if kind == "equals":
         value, bound = _plain(value), _plain(bound)
         return f"{value}", f"= {bound}", 0.0 if value == bound else -1.0, False
@@ -361,18 +361,18 @@ def _in_disguise(version: Callable[..., Any], right: Callable[..., Any]) -> Call
 
 
 def _misjudged(pairs: Sequence[tuple[Any, Any]], names: Sequence[str]) -> str:
-    """Say who got away and whether the right version was convicted, by the pairs (said, true) of a prosecution."""
-    if all(bool(said) != true for said, true in pairs):
+    """Say who got away and whether the right version was convicted, by the pairs (verdict, truth) of a prosecution."""
+    if all(bool(verdict) != truth for verdict, truth in pairs):
         return "True and False are swapped: True is for a version with something wrong."
-    said_of: dict[str, set[bool]] = {}
-    for (said, _), name in zip(pairs, names, strict=True):
-        said_of.setdefault(name, set()).add(bool(said))
-    unsure = [name for name, said in said_of.items() if len(said) > 1]
+    verdicts: dict[str, set[bool]] = {}
+    for (verdict, _), name in zip(pairs, names, strict=True):
+        verdicts.setdefault(name, set()).add(bool(verdict))
+    unsure = [name for name, verdict in verdicts.items() if len(verdict) > 1]
     if unsure:
         return f"Asked twice of {', '.join(unsure)}, your test did not say the same."
-    free = [name for name, said in said_of.items() if said == {False} and name != RIGHT_VERSION]
+    free = [name for name, verdict in verdicts.items() if verdict == {False} and name != RIGHT_VERSION]
     print_it = "Print what it compares there; are the two equal but for rounding?"
-    convicted = [f"Your test convicts {RIGHT_VERSION}. {print_it}"] if said_of[RIGHT_VERSION] == {True} else []
+    convicted = [f"Your test convicts {RIGHT_VERSION}. {print_it}"] if verdicts[RIGHT_VERSION] == {True} else []
     return " ".join(convicted + ([f"Got away: {', '.join(free)}."] if free else []))
 
 
@@ -486,14 +486,14 @@ def _misfit(result: Any, expected: Any) -> str | None:
     if not _is_numeric(result):
         kind = f"numbers of shape {wanted.shape}" if wanted.ndim else "a number"
         return f"it returned {_describe(result)}; wanted is {kind}."
-    given = _array(result)
-    if given.shape != wanted.shape:
-        if given.ndim == 2 and given.T.shape == wanted.shape:
-            return f"the result has shape {given.shape}; wanted is {wanted.shape}. Is it transposed?"
-        return f"the result has shape {given.shape}; wanted is {wanted.shape}."
-    if np.isnan(given).any() and not np.isnan(wanted).any():
+    actual = _array(result)
+    if actual.shape != wanted.shape:
+        if actual.ndim == 2 and actual.T.shape == wanted.shape:
+            return f"the result has shape {actual.shape}; wanted is {wanted.shape}. Is it transposed?"
+        return f"the result has shape {actual.shape}; wanted is {wanted.shape}."
+    if np.isnan(actual).any() and not np.isnan(wanted).any():
         return "the result contains NaN, not a number. Look for 0/0, inf - inf, or the log of a negative number."
-    if np.isinf(given).any() and not np.isinf(wanted).any():
+    if np.isinf(actual).any() and not np.isinf(wanted).any():
         return "the result contains infinity. Look for a division by 0, the log of 0, or an exp that overflows."
     return None
 
@@ -515,9 +515,9 @@ def _equal(result: Any, expected: Any, tolerance: float) -> bool:
             return False
     if not _is_numeric(result):
         return False
-    given, wanted = _array(result), _array(expected)
+    actual, wanted = _array(result), _array(expected)
     relative = tolerance if wanted.dtype.kind in "fc" else 0.0
-    return given.shape == wanted.shape and np.allclose(given, wanted, rtol=relative, atol=tolerance, equal_nan=True)
+    return actual.shape == wanted.shape and np.allclose(actual, wanted, rtol=relative, atol=tolerance, equal_nan=True)
 
 
 def _known_mistake(
@@ -535,13 +535,13 @@ def _known_mistake(
 
 def _hint(results: list[Any], expected: list[Any], tolerance: float) -> str:
     if all(_is_numeric(wanted) and not isinstance(wanted, tuple) for wanted in expected):
-        given = np.concatenate([_array(result).ravel().astype(float) for result in results])
+        actual = np.concatenate([_array(result).ravel().astype(float) for result in results])
         wanted = np.concatenate([_array(value).ravel().astype(float) for value in expected])
         kinds = {_array(value).dtype.kind for value in expected}
         if kinds == {"b"}:
-            swapped = given.size > 1 and (given != wanted).all()
+            swapped = actual.size > 1 and (actual != wanted).all()
             return "True and False are swapped." if swapped else _first_difference(results, expected, tolerance)
-        pattern = _pattern(given, wanted, tolerance, tolerance if kinds & {"f", "c"} else 0.0)
+        pattern = _pattern(actual, wanted, tolerance, tolerance if kinds & {"f", "c"} else 0.0)
         if pattern:
             return pattern
         if all(_array(v).ndim == 2 and _array(v).shape[0] == _array(v).shape[1] for v in expected) and all(
@@ -551,34 +551,34 @@ def _hint(results: list[Any], expected: list[Any], tolerance: float) -> str:
     return _first_difference(results, expected, tolerance)
 
 
-def _pattern(given: np.ndarray, wanted: np.ndarray, tolerance: float, relative: float) -> str | None:
+def _pattern(actual: np.ndarray, wanted: np.ndarray, tolerance: float, relative: float) -> str | None:
     def same(a: np.ndarray, b: np.ndarray) -> bool:
         return np.allclose(a, b, rtol=relative, atol=tolerance)
 
-    finite = np.isfinite(given) & np.isfinite(wanted)
-    if not finite.any() or not np.array_equal(given[~finite], wanted[~finite]):
+    finite = np.isfinite(actual) & np.isfinite(wanted)
+    if not finite.any() or not np.array_equal(actual[~finite], wanted[~finite]):
         return None
-    given, wanted = given[finite], wanted[finite]
-    if same(given, -wanted):
+    actual, wanted = actual[finite], wanted[finite]
+    if same(actual, -wanted):
         return "Every number has the wrong sign."
-    nearly = _nearly(given, wanted) if relative else None  # whole numbers are not rounded constants
+    nearly = _nearly(actual, wanted) if relative else None  # whole numbers are not rounded constants
     if nearly:
         return nearly
     nonzero = np.abs(wanted) > tolerance
-    factor = float(np.median(given[nonzero] / wanted[nonzero])) if nonzero.sum() > 1 else 0.0
-    if factor and same(given, factor * wanted):
+    factor = float(np.median(actual[nonzero] / wanted[nonzero])) if nonzero.sum() > 1 else 0.0
+    if factor and same(actual, factor * wanted):
         return f"Every number is {factor:.4g} times the right one. Is a scale missing, or one too many?"
-    shift = float(np.median(given - wanted))
-    if given.size > 1 and same(given, wanted + shift):
+    shift = float(np.median(actual - wanted))
+    if actual.size > 1 and same(actual, wanted + shift):
         off = " Off by one?" if math.isclose(abs(shift), 1, abs_tol=tolerance) else ""
         return f"Every number is too {'large' if shift > 0 else 'small'} by {abs(shift):.4g}.{off}"
     return None
 
 
-def _nearly(given: np.ndarray, wanted: np.ndarray) -> str | None:
+def _nearly(actual: np.ndarray, wanted: np.ndarray) -> str | None:
     """Say so if every number is right to within half a percent."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        off = np.where(given == wanted, 0.0, np.abs(given - wanted) / np.abs(wanted))
+        off = np.where(actual == wanted, 0.0, np.abs(actual - wanted) / np.abs(wanted))
     return f"Nearly right, to within {100 * off.max():.2g} %: a rounded constant?" if 0 < off.max() < 0.005 else None
 
 

@@ -97,9 +97,9 @@ def kept(name: str, folder: Path = GENERATED) -> np.ndarray | str:
     raise FileNotFoundError(f"Nothing is kept as {name!r}; there is {known}. `make run` writes it.")
 
 
-def _choose(what: str, given: object, accepted: tuple[str, ...]) -> None:
-    if given not in accepted:
-        raise ValueError(f"{what} was {given!r}; accepted are {', '.join(map(repr, accepted))}.")
+def _choose(what: str, value: object, accepted: tuple[str, ...]) -> None:
+    if value not in accepted:
+        raise ValueError(f"{what} was {value!r}; accepted are {', '.join(map(repr, accepted))}.")
 
 
 def load(name: str = "digits", split: str = "published", seed: int = 0) -> Split:
@@ -148,11 +148,11 @@ def cache() -> Path:
 
     Errors: ValueError for the home of an unknown user.
     """
-    given, root = os.environ.get("COURSE_DATA_DIR"), Path(__file__).resolve().parent.parent
+    folder, root = os.environ.get("COURSE_DATA_DIR"), Path(__file__).resolve().parent.parent
     try:
-        return root / Path(given or "data").expanduser()
+        return root / Path(folder or "data").expanduser()
     except RuntimeError:
-        raise ValueError(f"COURSE_DATA_DIR was {given!r}, which names nobody's home; accepted is a folder.") from None
+        raise ValueError(f"COURSE_DATA_DIR was {folder!r}, which names nobody's home; accepted is a folder.") from None
 
 
 def fetch(name: str) -> Path:
@@ -295,8 +295,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("list", help="say what there is and what is here")
     names = commands.add_parser("fetch", help="fetch data sets that the lessons accept beside their defaults")
     names.add_argument("names", nargs="+", choices=tuple(FETCHED), metavar="name", help=", ".join(FETCHED))
-    given = parser.parse_args(arguments)
-    if given.command == "list":
+    options = parser.parse_args(arguments)
+    if options.command == "list":
         print("digits: comes with the packages\nmanual: comes with Python")
         for name, known in FETCHED.items():
             try:
@@ -306,7 +306,7 @@ def main(arguments: list[str] | None = None) -> int:
                 continue
             print(f"{name}: {'in' if here else f'python -m utils.data fetch {name} puts it into'} {cache() / name}")
         return 0
-    for name in given.names:
+    for name in options.names:
         try:
             print(f"{name}: in {fetch(name)}")
         except (download.DownloadError, ValueError) as error:

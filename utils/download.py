@@ -57,9 +57,9 @@ def fetch(mirrors: list[str], path: Path, known_hash: str) -> Path:
     try:
         if right(path, known_hash):
             return path
-        made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+        created = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
-        for folder in made:
+        for folder in created:
             folder.chmod(0o755)  # others may share it, whatever this reader's umask is
     except OSError as error:
         raise _unusable(path, error) from error
@@ -128,8 +128,8 @@ def _reason(error: Any) -> str:
         return "did not answer in time"
     if isinstance(error, exceptions.SSLError):
         why = re.search(r"certificate verify failed: ([^(\"]+)", str(error))
-        said = f"its certificate is not trusted ({why[1].strip()})" if why else "no safe connection could be made"
-        return f"{said}; REQUESTS_CA_BUNDLE names a file of certificates to trust"
+        cause = f"its certificate is not trusted ({why[1].strip()})" if why else "no safe connection could be made"
+        return f"{cause}; REQUESTS_CA_BUNDLE names a file of certificates to trust"
     if refused := re.search(r"Tunnel connection failed: ([^')]+)", str(error)):
         return f"was refused ({refused[1]})"
     if isinstance(error, exceptions.ConnectionError):

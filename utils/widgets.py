@@ -101,27 +101,27 @@ def explore(draw: Callable[..., Figure], *, alt: str, **controls: Any) -> Explor
     """
     if not alt.strip():
         raise ValueError("alt was empty; say in words what the picture shows.")
-    return Explorer(draw, {name: _control(name, given) for name, given in controls.items()}, alt)
+    return Explorer(draw, {name: _control(name, spec) for name, spec in controls.items()}, alt)
 
 
-def _control(name: str, given: Any) -> ipywidgets.Widget:
+def _control(name: str, spec: Any) -> ipywidgets.Widget:
     try:
-        made = given if isinstance(given, ipywidgets.Widget) else ipywidgets.interactive.widget_from_abbrev(given)
+        widget = spec if isinstance(spec, ipywidgets.Widget) else ipywidgets.interactive.widget_from_abbrev(spec)
     except ValueError:  # low above high, or a step of 0
-        made = None
-    empty = made is not None and getattr(made, "options", True) in ((), [], {})
-    if not isinstance(made, ipywidgets.Widget) or not made.has_trait("value") or empty:
+        widget = None
+    empty = widget is not None and getattr(widget, "options", True) in ((), [], {})
+    if not isinstance(widget, ipywidgets.Widget) or not widget.has_trait("value") or empty:
         raise ValueError(
-            f"The control {name or 'to start'} was {given!r}; accepted are (low, high), (low, high, step), "
+            f"The control {name or 'to start'} was {spec!r}; accepted are (low, high), (low, high, step), "
             "a list or dict of options, True or False, a text, play(...), button(...), start(control, value), "
             "or a widget with a value."
         )
-    if not getattr(made, "description", ""):
-        made.description = name.replace("_", " ")
-    if hasattr(getattr(made, "style", None), "description_width"):
-        made.style.description_width = "10em"
-        made.layout.width = "32em"
-    return made
+    if not getattr(widget, "description", ""):
+        widget.description = name.replace("_", " ")
+    if hasattr(getattr(widget, "style", None), "description_width"):
+        widget.style.description_width = "10em"
+        widget.layout.width = "32em"
+    return widget
 
 
 def start(control: Any, value: Any) -> ipywidgets.Widget:
@@ -129,17 +129,17 @@ def start(control: Any, value: Any) -> ipywidgets.Widget:
 
     Errors: ValueError for a value that the control cannot take, such as one beyond its ends.
     """
-    made = _control("", control)
+    widget = _control("", control)
     try:
-        made.value = value
+        widget.value = value
     except traitlets.TraitError:
         pass
-    if made.value is not value and made.value != value:  # a slider would go to its nearest stop and say nothing
-        options = getattr(made, "options", ())
+    if widget.value is not value and widget.value != value:  # a slider would go to its nearest stop and say nothing
+        options = getattr(widget, "options", ())
         values = list(options.values() if isinstance(options, dict) else options)
         accepted = f"one of {values}" if values else f"a value that {control!r} can take"
         raise ValueError(f"A control was to start at {value!r}; accepted is {accepted}.")
-    return made
+    return widget
 
 
 def play(low: int, high: int, step: int = 1, interval: int = 400) -> ipywidgets.IntSlider:

@@ -98,13 +98,13 @@ def fresh():
 
 def printed(cells, space):
     """Run cells one after the other; return what each printed, and what stopped it."""
-    said = {}
+    texts = {}
     for identifier, source in cells:
         out = io.StringIO()
         stop = run([(identifier, source)], space, out)
         text = re.sub(r"^<figure: .*\n", "", out.getvalue(), flags=re.M)  # shown, and not printed, where a kernel runs
-        said[identifier] = text + (f"{stop['ename']}: {stop['evalue']}" if stop else "")
-    return said
+        texts[identifier] = text + (f"{stop['ename']}: {stop['evalue']}" if stop else "")
+    return texts
 
 
 def told_cells(path):
@@ -129,7 +129,7 @@ def bitten(path):
     done = subprocess.run(command, cwd=lessons.ROOT, env=environment, capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout)
-    return {"stops": [], "whole": (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1], "said": {}}
+    return {"stops": [], "whole": (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1], "printed": {}}
 
 
 def main(name):
@@ -139,8 +139,8 @@ def main(name):
     os.chdir(lessons.NOTEBOOKS)
     breakages = [] if os.environ.get("COURSE_QUICK") else lessons.trials(path).get("breakage", [])
     *stops, whole = bite(told_cells(path), breakages, space)
-    said = {} if whole else printed(tried_after(path), space)
-    print(json.dumps({"stops": stops, "whole": whole, "said": said}), file=out)
+    texts = {} if whole else printed(tried_after(path), space)
+    print(json.dumps({"stops": stops, "whole": whole, "printed": texts}), file=out)
 
 
 if __name__ == "__main__":

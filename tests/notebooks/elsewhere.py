@@ -110,15 +110,15 @@ def computed(func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
 
 def refuse(func: Any, args: tuple, kwargs: dict[str, Any]) -> None:
     """Raise RuntimeError where a graphics card does: a CPU generator, a CPU tensor that is more than a number."""
-    given = [*flat(args), *flat(kwargs.values())]
-    if any(isinstance(value, torch.Generator) for value in given):
+    values = [*flat(args), *flat(kwargs.values())]
+    if any(isinstance(value, torch.Generator) for value in values):
         raise RuntimeError(f"Expected a '{DEVICE.type}' device type for generator but found 'cpu'")
     if func in TRAVELS:
         return
     if func in INDEXES and isinstance(args[0], Elsewhere):
-        given = [*flat(args[2:])]  # the places may be on the CPU, the values not
+        values = [*flat(args[2:])]  # the places may be on the CPU, the values not
     takes_a_number = torch.Tag.pointwise in func.tags or func in TAKES_A_NUMBER
-    for value in given:
+    for value in values:
         if isinstance(value, torch.Tensor) and not isinstance(value, Elsewhere):
             written = func._schema.is_mutable and value is args[0]
             if value.ndim or written or not takes_a_number:

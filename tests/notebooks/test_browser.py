@@ -87,7 +87,10 @@ def page(browser, lab):
     page = context.new_page()
     page.complaints = []
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and page.complaints.append(f"{said.text} {said.location}"))
+    page.on(
+        "console",
+        lambda message: message.type == "error" and page.complaints.append(f"{message.text} {message.location}"),
+    )
     yield page
     sessions = context.request.get(f"{address}/api/sessions?token=course").json()
     for session in sessions:  # a lesson's kernel holds half a gigabyte
@@ -365,14 +368,14 @@ def answer_an_exercise(page, book, name, wrong):
     exercise, check, solution = next(lessons.exercises(book))
     stub, shown = at(page, book, exercise), at(page, book, check)
     where = f"{name}, exercise {exercise.id}"
-    said = line_of(shown)
-    assert re.fullmatch("○ .+: not attempted yet", said), f"{where}, before an answer: {said}"
-    said = answer(
+    verdict = line_of(shown)
+    assert re.fullmatch("○ .+: not attempted yet", verdict), f"{where}, before an answer: {verdict}"
+    verdict = answer(
         page, stub, shown, next(entry["answer"].strip() for entry in wrong if entry["exercise"] == exercise.id)
     )
-    assert re.match("◐ .+: not yet", said), f"{where}, a wrong answer: {said}"
-    said = answer(page, stub, shown, as_a_student(solution, lessons.student_function(exercise)))
-    assert re.fullmatch(r"● .+: right \(\d+ cases?\)", said), f"{where}, the solution: {said}"
+    assert re.match("◐ .+: not yet", verdict), f"{where}, a wrong answer: {verdict}"
+    verdict = answer(page, stub, shown, as_a_student(solution, lessons.student_function(exercise)))
+    assert re.fullmatch(r"● .+: right \(\d+ cases?\)", verdict), f"{where}, the solution: {verdict}"
     shown.scroll_into_view_if_needed()
     photograph(page, f"{name}-answered")
 

@@ -85,10 +85,10 @@ def test_reads_sequences_as_on_the_cpu(there, kind):
     ],
 )
 def test_makes_the_numbers_there(there, make):
-    made = make(there)
-    assert made.device == there
-    assert made.tolist() == made.cpu().numpy().tolist() == [1, 2, 3]
-    assert [float(made[0]), f"{made[1]:.1f}", torch.tensor(list(made)).tolist()] == [1, "2.0", [1, 2, 3]]
+    tensor = make(there)
+    assert tensor.device == there
+    assert tensor.tolist() == tensor.cpu().numpy().tolist() == [1, 2, 3]
+    assert [float(tensor[0]), f"{tensor[1]:.1f}", torch.tensor(list(tensor)).tolist()] == [1, "2.0", [1, 2, 3]]
 
 
 def test_views_share_their_numbers(there):

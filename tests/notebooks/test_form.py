@@ -290,10 +290,10 @@ def test_no_lesson_depends_on_an_exercise(lesson):
 
 def test_breakages_name_what_stands_in_the_lesson(notebook):
     """Each breakage replaces a fragment that stands once in its cell, and fails a claim that the lesson makes."""
-    book, said = lessons.read(notebook), lessons.trials(notebook)
+    book, trials = lessons.read(notebook), lessons.trials(notebook)
     sources = {cell.id: cell.source for cell in lessons.code_cells(book)}
     stated = [claim["name"] for claim in lessons.claims_of(book)]
-    for entry in said["breakage"]:
+    for entry in trials["breakage"]:
         name = entry["name"]
         assert sources.get(entry["cell"], "").count(entry["old"]) == 1, f"{name}: {entry['old']!r} in {entry['cell']}"
         assert any(entry["fails"] in claim for claim in stated), f"{name}: no claim is called {entry['fails']!r}"
@@ -301,11 +301,11 @@ def test_breakages_name_what_stands_in_the_lesson(notebook):
 
 def test_a_lesson_says_what_to_try_on_it(lesson):
     """Each lesson comes with knobs to try, wrong answers and breakages; the other lanes use them."""
-    said, known = lessons.trials(lesson), kernel.knobs(lesson)
-    assert set(said["knobs"]) == {"small", "odd"}
-    assert all(given and set(given) <= set(known) for given in said["knobs"].values())
-    assert len(said["breakage"]) >= 3
-    wrong = [entry["exercise"] for entry in said["wrong"]]
+    trials, known = lessons.trials(lesson), kernel.knobs(lesson)
+    assert set(trials["knobs"]) == {"small", "odd"}
+    assert all(knobs and set(knobs) <= set(known) for knobs in trials["knobs"].values())
+    assert len(trials["breakage"]) >= 3
+    wrong = [entry["exercise"] for entry in trials["wrong"]]
     asked = [cell.id for cell in tagged(lessons.read(lesson), "exercise")]
     assert set(wrong) <= set(asked), "a wrong answer to no exercise is never tried"
     for identifier in asked:
@@ -367,8 +367,10 @@ def test_findings_are_few_and_are_sentences(layered):
         found = calls([c for c in cells if c.cell_type == "code"], "check", "finding")
         assert len(found) <= most, f"{len(found)} findings; at most {most}"
         for call in found:
-            said = call.args[0].value if isinstance(call.args[0], ast.Constant) else ""
-            assert re.fullmatch(r"[A-Z0-9{].*[.?!]", said) and len(said.split()) >= 6, f"a whole sentence: {said!r}"
+            sentence = call.args[0].value if isinstance(call.args[0], ast.Constant) else ""
+            assert re.fullmatch(r"[A-Z0-9{].*[.?!]", sentence) and len(sentence.split()) >= 6, (
+                f"a whole sentence: {sentence!r}"
+            )
     assert calls(lessons.code_cells(layered), "check", "finding")
     for cell in lessons.code_cells(layered):
         only = all(ast.unparse(node).startswith("check.finding(") for node in ast.parse(cell.source).body)

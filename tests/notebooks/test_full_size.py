@@ -35,7 +35,7 @@ LESSONS = [(path, knob) for path in lessons.find() for knob in WAKES if knob in 
 ACCEPTED = {"DATASET": "'digits', 'mnist', 'fashion_mnist'", "TEXT": "'manual', 'shakespeare'"}
 
 
-@pytest.mark.parametrize(("path", "knob"), LESSONS, ids=lambda given: getattr(given, "stem", given))
+@pytest.mark.parametrize(("path", "knob"), LESSONS, ids=lambda value: getattr(value, "stem", value))
 def test_an_unknown_set_is_named_at_once(path, knob):
     run = kernel.execute(path, {knob: "cats"}, strict=False)
     assert f"{knob} was 'cats'; accepted are {ACCEPTED[knob]}." in str(run.error)

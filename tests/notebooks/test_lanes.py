@@ -93,9 +93,9 @@ CLAIM = "from utils import check\ncheck.claim('water is wet', 0.3, above=0.5)"
 def test_a_failing_claim_is_an_error_that_names_the_numbers(write):
     path = write(CLAIM, "print('later')")
     run = kernel.execute(path)
-    said = kernel.failure(path, run.error)
-    assert f"99_planted, cell {run.notebook.cells[-2].id}: " in said
-    assert "ClaimError: claim 'water is wet' does not hold: 0.3, wanted > 0.5" in said
+    message = kernel.failure(path, run.error)
+    assert f"99_planted, cell {run.notebook.cells[-2].id}: " in message
+    assert "ClaimError: claim 'water is wet' does not hold: 0.3, wanted > 0.5" in message
 
 
 def test_a_failing_claim_is_only_reported_to_a_reader_who_turned_a_knob(write):

@@ -18,11 +18,11 @@ from utils.workshop import kernel, lessons
 SECOND_SEED = 1
 
 
-def said_live(path):
+def printed_live(path):
     """Return what the cells printed that were tried after the last one of a lesson; fail if the lesson stopped."""
     found = bitten(path)
     assert not found["whole"], f"{path.stem} as it stands: {found['whole']}"
-    return found["said"]
+    return found["printed"]
 
 
 def test_second_seed(notebook):
@@ -36,7 +36,7 @@ def test_second_seed(notebook):
 
 
 def test_widgets(notebook, record_property):
-    explorers = json.loads(said_live(notebook)["probe-widgets"])
+    explorers = json.loads(printed_live(notebook)["probe-widgets"])
     used = sum("widgets.explore(" in cell.source for cell in lessons.code_cells(lessons.read(notebook)))
     assert len(explorers) >= used
     for explorer in explorers:
@@ -48,14 +48,14 @@ def test_widgets(notebook, record_property):
 
 
 def test_exercises(notebook):
-    said, trials = said_live(notebook), lessons.trials(notebook)
+    printed, trials = printed_live(notebook), lessons.trials(notebook)
     for exercise, check, solution in lessons.exercises(lessons.read(notebook)):
 
         def tried(kind, identifier=exercise.id):
-            return said[f"try-{identifier}-{kind}"]
+            return printed[f"try-{identifier}-{kind}"]
 
-        assert re.fullmatch(r"○ .+: not attempted yet\n", said[check.id]), check.id
-        assert re.match(r"● solution: right \(\d+ cases?\)\n", said[solution.id]), solution.id
+        assert re.fullmatch(r"○ .+: not attempted yet\n", printed[check.id]), check.id
+        assert re.match(r"● solution: right \(\d+ cases?\)\n", printed[solution.id]), solution.id
         assert re.search(r"^● (?!solution)", tried("right"), re.M), f"{exercise.id}: the solution is not accepted"
         assert not tried("pairs"), f"{exercise.id}: a mix of mistakes is accepted: {tried('pairs')}"
         for kind in (*ODD_ANSWERS, "is-no-function"):
@@ -78,16 +78,16 @@ def each_twice(book):
 
 @pytest.mark.parametrize("setting", ["small", "odd"])  # small: on the pretend device; odd: each cell twice
 def test_other_knobs(lesson, setting):
-    given = lessons.trials(lesson)["knobs"][setting]
-    names = ", ".join(f"{name!r}: {name}" for name in given)
+    knobs = lessons.trials(lesson)["knobs"][setting]
+    names = ", ".join(f"{name!r}: {name}" for name in knobs)
     probes = {"probe-knobs": f"import json as _json; print(_json.dumps({{{names}}}))"}
     if setting == "small":
         run = test_elsewhere.executed(lesson, probes=probes)
     else:
-        run = kernel.execute(lesson, given, strict=False, source=each_twice(lessons.read(lesson)), probes=probes)
+        run = kernel.execute(lesson, knobs, strict=False, source=each_twice(lessons.read(lesson)), probes=probes)
     if run.error:
         pytest.fail(kernel.failure(lesson, run.error), pytrace=False)
-    assert json.loads(lessons.text_of(run.cell("probe-knobs"))) == given, "the knobs took no effect"
+    assert json.loads(lessons.text_of(run.cell("probe-knobs"))) == knobs, "the knobs took no effect"
     if setting == "small":
         test_elsewhere.follows_the_device(lesson, run)
 

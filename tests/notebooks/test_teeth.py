@@ -20,6 +20,6 @@ def test_breakage_is_noticed(path, number):
     assert not found["whole"], f"{path.stem} as it stands: {found['whole']}"
     stop = found["stops"][number]
     assert stop, f"{path.stem}: {entry['name']}: every claim still holds"
-    said = f"cell {stop['cell']}: {stop['ename']}: {stop['evalue']}"
-    assert stop["claim"], f"{entry['name']} should fail a claim, not stop with {said}"
-    assert entry["fails"] in stop["claim"], f"{entry['name']} should fail {entry['fails']!r}, and failed {said}"
+    stopped = f"cell {stop['cell']}: {stop['ename']}: {stop['evalue']}"
+    assert stop["claim"], f"{entry['name']} should fail a claim, not stop with {stopped}"
+    assert entry["fails"] in stop["claim"], f"{entry['name']} should fail {entry['fails']!r}, and failed {stopped}"

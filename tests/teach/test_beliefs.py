@@ -40,17 +40,17 @@ def graded(tmp_path_factory):
     wrong = [entry["answer"] for entry in lessons.trials(QUICK)["wrong"]]
     first, second, *_ = beliefs.named_mistakes(check.source)
 
-    def said(*hints):
+    def verdict(*hints):
         lines = [f"  Hint {number} of 3: {hint}" for number, hint in enumerate(hints, 1)]
         return "\n".join([f"◐ {name}: not yet. Case 1: 3, and 4 was expected.", *lines, ""])
 
     handed_in(root, "anna", right)
     handed_in(root, "ben")
-    handed_in(root, "chloe", wrong[0], said("A property."))
-    handed_in(root, "dora", wrong[0], said("A property.", first))
-    handed_in(root, "eva", wrong[1], said("A property.", f"{first} Case 2 raised ValueError.", "A step."))
-    handed_in(root, "finn", wrong[1], said("A property.", second))
-    handed_in(root, "gita", right, said("A property.", second))
+    handed_in(root, "chloe", wrong[0], verdict("A property."))
+    handed_in(root, "dora", wrong[0], verdict("A property.", first))
+    handed_in(root, "eva", wrong[1], verdict("A property.", f"{first} Case 2 raised ValueError.", "A step."))
+    handed_in(root, "finn", wrong[1], verdict("A property.", second))
+    handed_in(root, "gita", right, verdict("A property.", second))
     handed_in(root, "hugo", f"def {name}(*args):\n    raise RuntimeError('x')")
     (root / "submitted" / "ida" / QUICK.stem).mkdir(parents=True)
     (root / "submitted" / "ida" / QUICK.stem / QUICK.name).write_text('{"cells": [')
@@ -102,10 +102,10 @@ def test_the_mistakes_that_are_read_are_those_that_the_check_prints():
     run = kernel.execute(QUICK, strict=False, probes=probes)
     seen = []
     for n, entry in enumerate(entries):
-        made, hints = beliefs.told(run.cell(f"try-{n}"), known)
-        assert made == [mistake for mistake in known if re.search(entry["hint"], mistake)], entry["answer"]
+        recognised, hints = beliefs.told(run.cell(f"try-{n}"), known)
+        assert recognised == [mistake for mistake in known if re.search(entry["hint"], mistake)], entry["answer"]
         assert hints >= 1
-        seen += made
+        seen += recognised
     assert seen, "none of the wrong answers is a mistake that the check names"
 
 
@@ -116,7 +116,7 @@ def test_before_grading_there_is_a_sentence(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "said, how",
+    "line, how",
     [
         ("◐ f: not yet. Case 2 raised ValueError.", "raises an error"),
         ("◐ f: not yet. Case 1 raised ValueError: planted. Case 1 is the right version.", "raises an error"),
@@ -125,6 +125,6 @@ def test_before_grading_there_is_a_sentence(tmp_path, capsys):
         ("○ f: not attempted yet", "not attempted"),
     ],
 )
-def test_how_an_exercise_came_out_is_read_from_its_line(said, how):
-    cell = nbformat.v4.new_code_cell(outputs=[new_output("stream", text=said + "\n")])
+def test_how_an_exercise_came_out_is_read_from_its_line(line, how):
+    cell = nbformat.v4.new_code_cell(outputs=[new_output("stream", text=line + "\n")])
     assert beliefs.outcome(cell) == how

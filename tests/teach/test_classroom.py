@@ -53,7 +53,7 @@ class Submission:
 
     right: set[str]  # the exercises that earn their points
     edits: list[Callable[[Book], None]] = field(default_factory=list)
-    said: str = "graded$"
+    happened: str = "graded$"
     raw: bytes | None = None
 
 
@@ -130,7 +130,7 @@ def a_class(lesson: Path) -> dict[str, Submission]:
         ),
     }
     accidents = {
-        "corrupt": Submission(set(), said="not a notebook: NotJSONError", raw=b'{"cells": ['),
+        "corrupt": Submission(set(), happened="not a notebook: NotJSONError", raw=b'{"cells": ['),
         "endless": Submission(
             but_first, [*rest, body(lesson, first, "while True: pass")], f"graded; timeout in cell {checks[first]}$"
         ),
@@ -152,18 +152,20 @@ def a_class(lesson: Path) -> dict[str, Submission]:
             f"graded; the kernel died in cell {checks[ids[-1]]}$",
         ),
         "knobs": Submission(set(ids), [*every, turn_knobs], "graded; knobs changed: put back$"),
-        "blank": Submission(set(), said="graded" + "".join(f"; {checks[name]}: not attempted" for name in ids) + "$"),
+        "blank": Submission(
+            set(), happened="graded" + "".join(f"; {checks[name]}: not attempted" for name in ids) + "$"
+        ),
         "one-wrong": Submission(but_first, [*rest, answer(first, wrong[first][-1])]),
         "raising": Submission(
             but_first,
             [*rest, answer(first, "1 / 0")],
             f"graded; cell {first} raised ZeroDivisionError; cell .* NameError",
         ),
-        "not-text": Submission(set(), said="not a notebook: it is not text", raw=b"\xff\xfe\x00"),
+        "not-text": Submission(set(), happened="not a notebook: it is not text", raw=b"\xff\xfe\x00"),
         "bytes-ahead": Submission(
-            set(), said="not a notebook: it begins with a byte order mark", raw=b"\xef\xbb\xbf{}"
+            set(), happened="not a notebook: it begins with a byte order mark", raw=b"\xef\xbb\xbf{}"
         ),
-        "no-bytes": Submission(set(), said="not a notebook: the file is empty", raw=b""),
+        "no-bytes": Submission(set(), happened="not a notebook: the file is empty", raw=b""),
     }
     if number == 0:
         return found | accidents | odd_ones(lesson, every, first, checks[first])
@@ -266,10 +268,10 @@ def odd_ones(lesson: Path, every: list, first: str, check: str) -> dict[str, Sub
         "leaves": Submission(set(), [answer(first, "exit()")], f"graded; cell {check} raised NameError"),
         "odd-cells": Submission(
             set(),
-            said="not a notebook|could not be graded; .*nbgrader.log says why",
+            happened="not a notebook|could not be graded; .*nbgrader.log says why",
             raw=b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}',
         ),
-        "no-notebook": Submission(set(), said="not a notebook: ValidationError", raw=b'{"a": 1}'),
+        "no-notebook": Submission(set(), happened="not a notebook: ValidationError", raw=b'{"a": 1}'),
     }
 
 
@@ -339,7 +341,7 @@ def test_round_trip(notebook, tmp_path, capsys, monkeypatch, record_property):
     report = rows(root)
     assert set(report) == set(submissions)
     for student, submission in submissions.items():
-        assert re.match(submission.said, report[student][5]), f"{student}: {report[student][5]!r}"
+        assert re.match(submission.happened, report[student][5]), f"{student}: {report[student][5]!r}"
         assert report[student][2] == f"{POINTS * len(submission.right):g} of {POINTS * len(ids):g}"
     with (root / "grades.csv").open(encoding="utf-8", newline="") as table:
         totals = {row["student"]: float(row["points"]) for row in csv.DictReader(table)}
@@ -360,8 +362,8 @@ def test_short_run_says_what_the_lesson_says(notebook):
 
     The instructor's version is run, so each check first finds the key right.
     """
-    book, said = lessons.read(notebook), lessons.trials(notebook)
-    probes, key = attempts(book, said), handout.instructors(notebook)
+    book, trials = lessons.read(notebook), lessons.trials(notebook)
+    probes, key = attempts(book, trials), handout.instructors(notebook)
     wanted = grading.needed(key.cells)
     assert len(wanted) < len(lessons.code_cells(key)), "nothing is left out"
     key.cells = [cell for place, cell in enumerate(key.cells) if place in wanted]
@@ -379,7 +381,7 @@ def test_short_run_says_what_the_lesson_says(notebook):
         else:
             assert line.startswith("◐"), f"{name}: {line!r}"
     for identifier in ids:
-        for number, entry in enumerate(entry for entry in said["wrong"] if entry["exercise"] == identifier):
+        for number, entry in enumerate(entry for entry in trials["wrong"] if entry["exercise"] == identifier):
             assert re.search(entry["hint"], lines[f"try-{identifier}-wrong-{number}"])
 
 
@@ -559,8 +561,8 @@ def test_a_lesson_that_does_not_run_here_is_nobodys_fault(quick_class, tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(lessons, "ROOT", tmp_path)
         assert classroom.grade([], root, timeout=SHORT) == 1
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said.startswith("Stopped at anna/00_start_here: cell setup of the lesson raised ImportError: ")
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("Stopped at anna/00_start_here: cell setup of the lesson raised ImportError: ")
     assert not (root / "grades.csv").exists()
     assert classroom.grade([], root, timeout=SHORT) == 0
     assert [row[2] for row in rows(root).values()] == ["10 of 10", "10 of 10"], "mended, both are graded"
@@ -690,10 +692,10 @@ def test_a_lesson_with_other_cells_does_not_replace_what_was_graded(quick_class,
     classroom.grade([], root, timeout=SHORT)
     before = digests(root / "source") | digests(root / "release")
     assert handout.build([lesson.stem], root) == 0, "the same cells may be written again"
-    made = handout.instructors(lesson)
-    made.cells.pop()
-    made.cells.append(nbformat.v4.new_code_cell("1", metadata={"nbgrader": {"grade_id": "new"}}))
-    monkeypatch.setattr(handout, "instructors", lambda path: made)
+    key = handout.instructors(lesson)
+    key.cells.pop()
+    key.cells.append(nbformat.v4.new_code_cell("1", metadata={"nbgrader": {"grade_id": "new"}}))
+    monkeypatch.setattr(handout, "instructors", lambda path: key)
     assert handout.build([lesson.stem], root) == 1
     assert "00_start_here: left as it was. 1 submissions were graded" in capsys.readouterr().out
     assert digests(root / "source") | digests(root / "release") == before
@@ -737,8 +739,8 @@ def test_points_by_hand_of_an_earlier_hand_in_are_told(quick_class):
     by_hand(root, lesson, manual_score=None, extra_credit=3)
     assert graded(f"{right}\n") == ["13 of 10", look]
     assert page.exists()
-    points, said = graded(raw=b"no notebook")
-    assert points == "0 of 10" and said.endswith("; 3 points by hand are dropped")
+    points, happened = graded(raw=b"no notebook")
+    assert points == "0 of 10" and happened.endswith("; 3 points by hand are dropped")
     assert not page.exists(), "the page of what was handed in before"
 
 
@@ -929,10 +931,10 @@ def test_how_an_editor_ends_lines_is_no_change(ending):
 
 def cells_of(*sources: str) -> list[Book]:
     """Make code cells; one that begins with `#!` is an exercise's answer."""
-    made = [nbformat.v4.new_code_cell(source) for source in sources]
-    for cell in made:
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    for cell in cells:
         cell.metadata["nbgrader"] = {"solution": cell.source.startswith("#!"), "grade": False}
-    return made
+    return cells
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_draw_that_remembers_or_changes_its_size_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("made", "kind", "words", "start"),
+    ("widget", "kind", "words", "start"),
     [
         (widgets.start((0.0, 1.0, 0.25), 0.5), "slider", ["0.00", "0.25", "0.50", "0.75", "1.00"], 2),
         (widgets.start((0, 7, 3), 6), "slider", ["0", "3", "6"], 2),
@@ -136,14 +136,14 @@ def test_a_draw_that_remembers_or_changes_its_size_is_refused():
         (ipywidgets.Text("14 october"), "choice", ["14 october", "october 14", "14 OCTOBER", "14", "october"], 0),
     ],
 )
-def test_a_control_is_described(made, kind, words, start):
-    about = explorers.control_of("x", made)
+def test_a_control_is_described(widget, kind, words, start):
+    about = explorers.control_of("x", widget)
     assert about["kind"] == kind
     assert about["words"][: len(words)] == words
     assert about["start"] == start
     assert len(about["values"]) == len(about["words"])
-    assert about["values"][start] == made.value
-    assert about["interval"] == (400 if hasattr(made, "shown") else None)
+    assert about["values"][start] == widget.value
+    assert about["interval"] == (400 if hasattr(widget, "shown") else None)
 
 
 def test_a_control_without_a_like_is_named():
@@ -157,7 +157,7 @@ def test_thinning_keeps_ends_and_start(counts):
         {"values": [*range(count)], "words": [str(n) for n in range(count)], "start": count * 2 // 5}
         for count in counts
     ]
-    given = json.dumps(controls)
+    at_first = json.dumps(controls)
     kept = explorers.thinned(controls)
     number = np.prod([len(control["values"]) for control in kept])
     assert number <= 400
@@ -168,7 +168,7 @@ def test_thinning_keeps_ends_and_start(counts):
         assert after["words"] == [str(value) for value in after["values"]] and after["values"] == sorted(
             after["values"]
         )
-    assert json.dumps(controls) == given
+    assert json.dumps(controls) == at_first
 
 
 def test_too_many_switches_are_refused():
@@ -208,7 +208,7 @@ def planted(tmp_path_factory):
 def test_a_lesson_is_run_again_when_it_changed(planted, monkeypatch):
     path, found, films = planted
     assert explorers.filmed(path, films) == found
-    monkeypatch.setattr(explorers.kernel, "execute", lambda *given, **options: pytest.fail("was run again"))
+    monkeypatch.setattr(explorers.kernel, "execute", lambda *arguments, **options: pytest.fail("was run again"))
     assert explorers.film(path, films) == found
     book = lessons.read(path)
     book.cells[1].source += "\n# changed"

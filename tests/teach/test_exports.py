@@ -241,14 +241,14 @@ def test_gradescope_gets_every_grade_and_what_the_checks_said(gradebook, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("emails", "said"),
+    ("emails", "sentence"),
     [(["dora@example.org"], "dora@example.org"), (["anna@example.org", "ben@example.org"], "anna.* with ben.*")],
     ids=["unknown", "group"],
 )
-def test_gradescope_gives_nobody_a_grade_that_is_not_theirs(gradebook, tmp_path, emails, said):
+def test_gradescope_gives_nobody_a_grade_that_is_not_theirs(gradebook, tmp_path, emails, sentence):
     exports.main([], gradebook)
     shown = gradescope_run(gradebook / "exports" / CNN / "gradescope.zip", tmp_path / "autograder", *emails)
-    assert re.match(f"No grade is stored for {said}; stored are those of single students", shown[0])
+    assert re.match(f"No grade is stored for {sentence}; stored are those of single students", shown[0])
     assert shown[1] is None, "no results, so no zero either"
 
 
@@ -274,7 +274,7 @@ NEW = ["new", "New", "99", "s-9", "new", "", "new"]
 
 
 @pytest.mark.parametrize(
-    ("change", "said", "gone"),
+    ("change", "sentence", "gone"),
     [
         (lambda rows: rows.pop(3), "roster.csv has no single row for ben: in no file", {"ben"}),
         (lambda rows: rows.append(NEW), "In roster.csv, but handed nothing in: new.", set()),
@@ -296,14 +296,14 @@ NEW = ["new", "New", "99", "s-9", "new", "", "new"]
     ],
     ids=["no-row", "no-submission", "no-folder", "two-rows", "same-id", "no-id", "formula", "short", "long"],
 )
-def test_whoever_is_in_no_file_is_named(root, capsys, change, said, gone):
+def test_whoever_is_in_no_file_is_named(root, capsys, change, sentence, gone):
     """Nobody is lost: with points one is in the file, or named in a sentence."""
     rows = [row[:-1] for row in ROSTER]
     change(rows)
     write_roster(root, rows)
     assert exports.main([], root) == 0
     out = capsys.readouterr().out
-    assert said in out
+    assert sentence in out
     assert f"Without points, so in no file: dora ({CNN}). report.md says why." in out
     there = set(canvas_import(root / "exports" / CNN / "canvas.csv", COURSE)[1])
     ids = {"anna": "0017", "ben": "18", "=cmd": "19", "Zoë Ångström": "20"}
@@ -336,7 +336,7 @@ def test_without_a_roster_folders_stand_for_names(root, capsys):
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "sentence"),
     [
         (b"", "roster.csv has the columns of an empty file; wanted are folder,"),
         (b"name,ID\nanna,17\n", "roster.csv has the columns name, id; wanted are folder, the name of a"),
@@ -345,14 +345,14 @@ def test_without_a_roster_folders_stand_for_names(root, capsys):
     ],
     ids=["empty", "no-folder", "no-id", "latin-1"],
 )
-def test_a_roster_that_is_none_gets_a_sentence(root, capsys, data, said):
+def test_a_roster_that_is_none_gets_a_sentence(root, capsys, data, sentence):
     exports.main([], root)
     (root / "exports" / "mine.txt").write_text("mine")
     capsys.readouterr()
     (root / "roster.csv").write_bytes(data)
     assert exports.main([], root) == 1
     out = capsys.readouterr().out
-    assert out.startswith("Nothing was exported. ") and said in out
+    assert out.startswith("Nothing was exported. ") and sentence in out
     assert [file.name for file in (root / "exports").glob("**/*.*")] == ["mine.txt"], "what is old is not imported"
 
 
@@ -376,7 +376,7 @@ def test_before_grading_there_is_a_sentence(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new", "said"),
+    ("name", "old", "new", "sentence"),
     [
         ("canvas.csv", "SIS Login ID,", "", "as many cells"),
         ("canvas.csv", "Section", "Group", "Invalid header row"),
@@ -385,13 +385,13 @@ def test_before_grading_there_is_a_sentence(tmp_path, capsys):
         ("moodle.csv", "17.5", "175", "too big"),
     ],
 )
-def test_a_spoiled_file_is_refused(root, name, old, new, said):
+def test_a_spoiled_file_is_refused(root, name, old, new, sentence):
     exports.main([], root)
     file = root / "exports" / CNN / name
     text = file.read_bytes().decode("utf-8")
     assert old in text
     file.write_bytes(text.replace(old, new).encode("utf-8"))
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=sentence):
         canvas_import(file, COURSE) if name == "canvas.csv" else moodle_import(file, "Username", {"anna.m", "ben"})
 
 

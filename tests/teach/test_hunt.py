@@ -131,10 +131,10 @@ def grades(root):
 @pytest.mark.parametrize("student", HANDED_IN)
 def test_points_go_to_what_is_mended(school, student):
     root, _ = school
-    _, right, said = HANDED_IN[student]
+    _, right, pattern = HANDED_IN[student]
     row = grades(root)[student]
     assert (row["lesson"], row["points"], row["of"]) == (STEM, "10" if right else "0", "10")
-    assert re.match(said, row["what happened"]), row["what happened"]
+    assert re.match(pattern, row["what happened"]), row["what happened"]
     assert f"| {student} | {STEM} | {10 * right} of 10 | mystery {10 * right} |" in (root / "report.md").read_text(
         "utf-8"
     )
@@ -225,17 +225,21 @@ def test_a_mystery_that_was_not_handed_out_is_said(tmp_path, capsys):
     for name in (f"{QUICK.stem}-mystery-7", "99_dreams-mystery-1"):
         (tmp_path / "submitted" / "anna" / name).mkdir(parents=True)
     assert classroom.grade([], tmp_path) == 0
-    said = capsys.readouterr().out
-    assert f"not handed out; `make class NB={QUICK.stem} MYSTERY=7` makes its assignment" in said
-    assert "there is no lesson 99_dreams-mystery-1" in said
+    printed = capsys.readouterr().out
+    assert f"not handed out; `make class NB={QUICK.stem} MYSTERY=7` makes its assignment" in printed
+    assert "there is no lesson 99_dreams-mystery-1" in printed
 
 
-@pytest.mark.parametrize("given", [["--mystery", "3"], [QUICK.stem, "--mystery", "-1"], [QUICK.stem, "--mystery", "x"]])
-def test_what_a_mystery_needs_is_said(given, capsys):
+@pytest.mark.parametrize(
+    "arguments", [["--mystery", "3"], [QUICK.stem, "--mystery", "-1"], [QUICK.stem, "--mystery", "x"]]
+)
+def test_what_a_mystery_needs_is_said(arguments, capsys):
     with pytest.raises(SystemExit):
-        classroom.main(["build", *given])
-    said = capsys.readouterr().err
-    assert "as in: build 10_cnn --mystery 3 (make class NB=10_cnn MYSTERY=3)" in said or "invalid int value" in said
+        classroom.main(["build", *arguments])
+    printed = capsys.readouterr().err
+    assert (
+        "as in: build 10_cnn --mystery 3 (make class NB=10_cnn MYSTERY=3)" in printed or "invalid int value" in printed
+    )
 
 
 def test_a_lesson_that_was_changed_is_not_handed_out(tmp_path, monkeypatch, capsys):

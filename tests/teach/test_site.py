@@ -132,7 +132,7 @@ def page(browser):
 
     page.route("**/*", answer)
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and page.complaints.append(said.text))
+    page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
     yield page
     context.close()
 
@@ -456,12 +456,12 @@ def test_what_cannot_be_shown_is_refused_in_a_sentence(tmp_path):
     (course / "data").mkdir()
     (course / "data" / "x.csv").touch()
     path = course / "notebooks" / "10_cnn.ipynb"
-    given = lessons.read(lessons.find()[0])
+    original = lessons.read(lessons.find()[0])
 
     def put(book):
         nbformat.write(book, path)
 
-    book = nbformat.from_dict(given)
+    book = nbformat.from_dict(original)
     for cell in lessons.code_cells(book):
         cell.execution_count, cell.outputs = None, []
     put(book)
@@ -484,11 +484,11 @@ def test_what_cannot_be_shown_is_refused_in_a_sentence(tmp_path):
     book.cells[0].source = "No title"
     put(book)
     refused("must begin with a cell of text whose first line is its title")
-    put(nbformat.from_dict(given))
+    put(nbformat.from_dict(original))
     (course / "data" / "x.csv").unlink()
     refused(r"A link of a document leads nowhere: \[file\]\(data/x.csv\)")
     (course / "data" / "x.csv").touch()
-    put(given)  # links to lessons that are not there
+    put(original)  # links to lessons that are not there
     refused("20_rnn_lstm")
 
 

@@ -56,7 +56,7 @@ def page(browser):
 
     context.route(re.compile(r"^(?!file:|data:|blob:|about:|https?://127\.0\.0\.1[:/])"), cut)
     context.on("weberror", lambda error: context.complaints.append(str(error.error)))
-    context.on("console", lambda said: said.type == "error" and context.complaints.append(said.text))
+    context.on("console", lambda message: message.type == "error" and context.complaints.append(message.text))
     yield context.new_page()
     context.close()
 
@@ -118,12 +118,12 @@ def faults(page, measured, book):
 
     cells = shown(book)
     code = [cell for cell in cells if cell.cell_type == "code"]
-    said = [cell for cell in cells if cell.cell_type == "markdown"]
+    texts = [cell for cell in cells if cell.cell_type == "markdown"]
     alts = [o.metadata["image/png"]["alt"] for c in code for o in c.outputs if "image/png" in o.get("data", {})]
     if [p["alt"] for m in measured for p in m["pictures"]] != alts:
         found.append("the pictures, in their order, are not those of the notebook")
     blocks = [
-        line.rstrip() for c in said for b in re.findall(r"```\w*\n(.*?)```", c.source, re.S) for line in b.splitlines()
+        line.rstrip() for c in texts for b in re.findall(r"```\w*\n(.*?)```", c.source, re.S) for line in b.splitlines()
     ]
     opened = [cell for cell in code if not cell.metadata.get("jupyter", {}).get("source_hidden")]
     sources = [line.rstrip() for cell in opened for line in cell.source.rstrip().splitlines()]
@@ -131,11 +131,11 @@ def faults(page, measured, book):
     found += [
         f"output lost or added: {x!r}" for x in difference([t for c in code for t in printed(c)], measured, "output")
     ]
-    formulas = sum(len(prose(cell)[1]) for cell in said)
+    formulas = sum(len(prose(cell)[1]) for cell in texts)
     typeset = sum(m["formulas"] for m in measured)
     if formulas != typeset:
         found.append(f"{typeset} formulas are typeset, the notebook has {formulas}")
-    for cell in said:
+    for cell in texts:
         told = " ".join(m["words"] for m in measured if cell.id in m["cells"])
         lost = set(re.findall(r"[^\W\d_]{3,}", prose(cell)[0])) - set(re.findall(r"[^\W\d_]{3,}", told))
         if lost:
@@ -189,8 +189,8 @@ def deck_of(cells, folder):
     return book, slides.build([path], folder)[0].as_uri()
 
 
-def said(text, **metadata):
-    return nbformat.v4.new_markdown_cell(text, id="said", metadata={"slideshow": {"slide_type": "slide"}, **metadata})
+def text_cell(text, **metadata):
+    return nbformat.v4.new_markdown_cell(text, id="text", metadata={"slideshow": {"slide_type": "slide"}, **metadata})
 
 
 def drawn(alt="three grey bars of equal height"):
@@ -202,16 +202,16 @@ def drawn(alt="three grey bars of equal height"):
 
 
 PLANTED = {
-    "a paragraph that no page holds": ([said("word " * 800)], "leaves the slide"),
-    "a table that no page holds": ([said("| a |\n|---|\n" + "| b |\n" * 40)], "leaves the slide"),
-    "a remote picture": ([said("![a map](https://example.org/map.png)")], "asked for https://example.org/map.png"),
-    "broken maths": ([said(r"A power $x^2^3$.")], "maths not understood"),
-    "a misspelt command": ([said(r"The sum $\somme x$.")], "maths not understood"),
+    "a paragraph that no page holds": ([text_cell("word " * 800)], "leaves the slide"),
+    "a table that no page holds": ([text_cell("| a |\n|---|\n" + "| b |\n" * 40)], "leaves the slide"),
+    "a remote picture": ([text_cell("![a map](https://example.org/map.png)")], "asked for https://example.org/map.png"),
+    "broken maths": ([text_cell(r"A power $x^2^3$.")], "maths not understood"),
+    "a misspelt command": ([text_cell(r"The sum $\somme x$.")], "maths not understood"),
     "maths left raw": (
-        [said(r"The half is <span class='mathjax_ignore tex2jax_ignore'>$\frac12$</span>.")],
+        [text_cell(r"The half is <span class='mathjax_ignore tex2jax_ignore'>$\frac12$</span>.")],
         "formulas are",
     ),
-    "text too small": ([said("<span style='font-size: 10px'>the small print</span>")], "text of 10.0 pixels"),
+    "text too small": ([text_cell("<span style='font-size: 10px'>the small print</span>")], "text of 10.0 pixels"),
     "a picture without alternative text": ([drawn("")], "without alternative text"),
 }
 
@@ -228,7 +228,7 @@ def test_long_code_and_output_are_split_and_nothing_is_lost(page, tmp_path):
     lines = [f"value_{i} = {'very_' * (i % 5)}long_name({i})" for i in range(90)]
     code = nbformat.v4.new_code_cell("\n".join(lines), id="long")
     code.outputs = [nbformat.v4.new_output("stream", text="".join(f"line {i}\n" for i in range(70)))]
-    book, address = deck_of([said("## Long\n\nRead it."), code], tmp_path)
+    book, address = deck_of([text_cell("## Long\n\nRead it."), code], tmp_path)
     measured = visit(page, address)
     found = faults(page, measured, book)
     assert not found, "\n".join(found)
@@ -238,7 +238,7 @@ def test_long_code_and_output_are_split_and_nothing_is_lost(page, tmp_path):
 
 def test_notes_are_in_the_speaker_view(page, tmp_path):
     notes = "Misconception: the mean is one of the numbers. It need not be.\nAsk: which guess loses least?"
-    book, address = deck_of([said("## One idea\n\nFour numbers.", course={"notes": notes})], tmp_path)
+    book, address = deck_of([text_cell("## One idea\n\nFour numbers.", course={"notes": notes})], tmp_path)
     assert not faults(page, visit(page, address), book)
     page.evaluate("Reveal.slide(0, 0)")
     with page.context.expect_page() as opened:
@@ -377,7 +377,7 @@ def test_only_this_machine_reaches_a_live_deck_and_a_closed_page_leaves_no_kerne
 
 def test_a_fragment_waits_for_its_key_and_links_lead_to_decks(page, tmp_path):
     cells = [
-        said("## A question\n\nSee [the start](00_start_here.ipynb). **Predict** it."),
+        text_cell("## A question\n\nSee [the start](00_start_here.ipynb). **Predict** it."),
         nbformat.v4.new_code_cell("6 * 7", metadata={"slideshow": {"slide_type": "fragment"}}),
     ]
     (tmp_path / "00_start_here.html").touch()
@@ -397,7 +397,7 @@ def test_a_fragment_waits_for_its_key_and_links_lead_to_decks(page, tmp_path):
 
 def test_a_link_to_a_lesson_without_a_deck_is_plain_text(tmp_path):
     _, address = deck_of(
-        [said("See [the start](00_start_here.ipynb) and [a paper](https://a.example/x.ipynb).")], tmp_path
+        [text_cell("See [the start](00_start_here.ipynb) and [a paper](https://a.example/x.ipynb).")], tmp_path
     )
     text = Path(urlsplit(address).path).read_text(encoding="utf-8")
     assert "See the start and" in text and "00_start_here" not in text and "https://a.example/x.ipynb" in text

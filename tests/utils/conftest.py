@@ -24,7 +24,7 @@ def shell(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def _leave_no_trace():
     """Forget the claims of a test and its matplotlib style."""
-    made = len(check.claims)
+    before = len(check.claims)
     with mpl.rc_context():
         yield
-    del check.claims[made:]
+    del check.claims[before:]

@@ -115,14 +115,14 @@ def test_a_near_miss_is_shown_with_the_digits_that_tell_it_apart(lenient, capsys
     "bounds, count", [({}, 0), ({"above": 1, "below": 2}, 2), ({"equals": 1, "between": (0, 1), "above": 0}, 3)]
 )
 def test_a_claim_without_exactly_one_bound_is_refused(bounds, count):
-    made = len(check.claims)
+    before = len(check.claims)
     with pytest.raises(ValueError, match=f"'x' has {count} bounds; give exactly one of above, below, between"):
         check.claim("x", 1, **bounds)
-    assert len(check.claims) == made
+    assert len(check.claims) == before
 
 
 @pytest.mark.parametrize(
-    "value, bounds, given",
+    "value, bounds, described",
     [
         (None, {"above": 0}, "NoneType None"),
         ("many", {"below": 0}, "str 'many'"),
@@ -133,8 +133,8 @@ def test_a_claim_without_exactly_one_bound_is_refused(bounds, count):
         (1, {"close_to": (1, 2, 3)}, r"close_to takes two numbers; it was given tuple \(1, 2, 3\)"),
     ],
 )
-def test_a_claim_about_no_number_says_what_was_given(value, bounds, given):
-    with pytest.raises(TypeError, match=given):
+def test_a_claim_about_no_number_says_what_was_given(value, bounds, described):
+    with pytest.raises(TypeError, match=described):
         check.claim("x", value, **bounds)
 
 
@@ -375,9 +375,9 @@ SOFTMAX_ANSWERS = {
 @pytest.mark.parametrize("answer, line", SOFTMAX_ANSWERS.values(), ids=SOFTMAX_ANSWERS)
 @pytest.mark.filterwarnings("error")
 def test_every_kind_of_answer_gets_its_line(answer, line, capsys):
-    said = verdict(capsys, answer, SOFTMAX)
-    assert re.search(line, said), said
-    assert said.startswith(line[0] if line[0] in "○●" else "◐ task: not yet. ")
+    shown = verdict(capsys, answer, SOFTMAX)
+    assert re.search(line, shown), shown
+    assert shown.startswith(line[0] if line[0] in "○●" else "◐ task: not yet. ")
 
 
 @pytest.mark.parametrize(
@@ -430,8 +430,8 @@ def test_every_kind_of_answer_gets_its_line(answer, line, capsys):
 def test_every_kind_of_result_is_accepted_when_right_and_answered_when_wrong(expected, right, wrong, hint, capsys):
     cases = [((), expected)]
     assert verdict(capsys, gives(right), cases) == "● task: right (1 cases)"
-    said = verdict(capsys, gives(wrong), cases)
-    assert said.startswith("◐ task: not yet. ") and re.search(hint, said), said
+    shown = verdict(capsys, gives(wrong), cases)
+    assert shown.startswith("◐ task: not yet. ") and re.search(hint, shown), shown
 
 
 @pytest.mark.parametrize("scale, passes", [(1 + 5e-5, True), (1 + 5e-3, False)])
@@ -501,8 +501,8 @@ MISTAKES = {
 
 @pytest.mark.parametrize("hint", list(MISTAKES)[1:])
 def test_a_lessons_mistake_gets_the_lessons_hint_whatever_its_shape(hint, capsys):
-    said = verdict(capsys, MISTAKES[hint], SOFTMAX, mistakes=MISTAKES)
-    assert said == f"◐ task: not yet. {hint}"
+    shown = verdict(capsys, MISTAKES[hint], SOFTMAX, mistakes=MISTAKES)
+    assert shown == f"◐ task: not yet. {hint}"
 
 
 def test_a_mistake_changes_no_case_and_hides_no_right_answer(capsys):
@@ -545,9 +545,9 @@ def test_an_interrupt_by_the_reader_is_no_wrong_answer():
 
 
 def test_exercises_are_no_claims(capsys, strict):
-    made = len(check.claims)
+    before = len(check.claims)
     verdict(capsys, lambda s: s, SOFTMAX)
-    assert len(check.claims) == made
+    assert len(check.claims) == before
 
 
 def test_a_mistake_that_shows_before_it_raises_gets_its_hint(capsys):
@@ -572,11 +572,11 @@ def test_a_mistake_that_shows_before_it_raises_gets_its_hint(capsys):
     "answer", [lambda n: n + 1, lambda n: None, lambda n: 1 / 0, 3], ids=["wrong", "blank", "raises", "3"]
 )
 def test_under_nbgrader_an_answer_that_is_not_right_raises_after_its_line(answer, capsys, monkeypatch):
-    said = verdict(capsys, answer, [((3,), 9)])
+    shown = verdict(capsys, answer, [((3,), 9)])
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
     with pytest.raises(check.NotRightError) as stopped:
         check.exercise("task", answer, [((3,), 9)])
-    assert capsys.readouterr().out == f"\n{said}\n" and str(stopped.value) == said
+    assert capsys.readouterr().out == f"\n{shown}\n" and str(stopped.value) == shown
     check.exercise("task", lambda n: n * n, [((3,), 9)])
     assert capsys.readouterr().out == "\n● task: right (1 cases)\n"
 
@@ -628,8 +628,8 @@ def helper_softmax(x):
 )
 def test_a_shortcut_that_the_task_excludes_is_not_right(answer, capsys):
     x = torch.tensor([1.0, 2.0])
-    for given in (answer, helper_softmax):
-        check.exercise("softmax", given, [((x,), torch.softmax(x, 0))], without=["softmax"])
+    for attempt in (answer, helper_softmax):
+        check.exercise("softmax", attempt, [((x,), torch.softmax(x, 0))], without=["softmax"])
         assert "Your code uses softmax, which this task asks you to do without." in capsys.readouterr().out
     check.exercise("softmax", lambda x: x.exp() / x.exp().sum(), [((x,), torch.softmax(x, 0))], without=["softmax"])
     assert "right" in capsys.readouterr().out
@@ -701,8 +701,8 @@ def reads_the_code(version):
     return not same or version.__code__.co_code != mean_step.__code__.co_code
 
 
-def says_so_by_turns(said=iter([False, True, True, True, True, True, True, True])):  # noqa: B008
-    return lambda version: next(said)
+def says_so_by_turns(verdicts=iter([False, True, True, True, True, True, True, True])):  # noqa: B008
+    return lambda version: next(verdicts)
 
 
 def raises_on_the_right_one(version):
@@ -724,7 +724,7 @@ def test_a_solution_and_a_blank_are_told_as_in_other_exercises(capsys):
 
 
 @pytest.mark.parametrize(
-    "answer, said",
+    "answer, sentence",
     [
         (lambda f: True, "Your test convicts the right version."),
         (lambda f: False, "Got away: A, B, C."),
@@ -751,9 +751,9 @@ def test_a_solution_and_a_blank_are_told_as_in_other_exercises(capsys):
         (3, "The check wants a function, and was given int 3."),
     ],
 )
-def test_a_test_that_does_not_tell_them_apart_is_not_right(answer, said, capsys):
+def test_a_test_that_does_not_tell_them_apart_is_not_right(answer, sentence, capsys):
     line = tried(capsys, answer)
-    assert line.startswith("◐ test the mean step: not yet. ") and said in line, line
+    assert line.startswith("◐ test the mean step: not yet. ") and sentence in line, line
     assert "abs" not in line and "numbers)" not in line, "it is not told what is broken"
 
 

@@ -185,6 +185,6 @@ def test_a_utils_py_of_ones_own_brings_the_message_that_the_readme_explains(tmp_
     (tmp_path / "utils.py").write_text("def accuracy(p, y):\n    return (p == y).mean()\n")
     run = [sys.executable, "-c", "from utils import check, data, plot"]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
-    said = done.stderr.splitlines()[-1].partition(" (")[0]
+    message = done.stderr.splitlines()[-1].partition(" (")[0]
     readme = (Path(data.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    assert f"| `{said}` | A file `utils.py` of yours" in readme
+    assert f"| `{message}` | A file `utils.py` of yours" in readme

@@ -100,11 +100,11 @@ def test_a_mirror_that_misbehaves_is_passed_over_for_the_next(server, tmp_path, 
 
 @pytest.mark.parametrize("kind", MISBEHAVIOURS)
 def test_without_another_mirror_the_error_says_what_happened_and_leaves_nothing(server, tmp_path, quick, kind):
-    server.answers["/file.gz"], said = MISBEHAVIOURS[kind]
+    server.answers["/file.gz"], cause = MISBEHAVIOURS[kind]
     with pytest.raises(download.DownloadError) as error:
         download.fetch([f"{server.url}/file.gz"], tmp_path / "file", HASH)
     assert str(error.value).startswith(f"{server.url}/file.gz: ")
-    assert said in str(error.value)
+    assert cause in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -230,8 +230,8 @@ def test_a_certificate_that_nobody_signed_is_named_and_may_be_trusted(direct, se
     context.load_cert_chain(own, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.answers["/file"], url = CONTENT, server.url.replace("http:", "https:")
-    said = "its certificate is not trusted (self-signed certificate); REQUESTS_CA_BUNDLE names a file of certificates"
-    with pytest.raises(download.DownloadError, match=re.escape(said)):
+    cause = "its certificate is not trusted (self-signed certificate); REQUESTS_CA_BUNDLE names a file of certificates"
+    with pytest.raises(download.DownloadError, match=re.escape(cause)):
         download.fetch([f"{url}/file"], tmp_path / "set" / "file", HASH)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nowhere"))
     with pytest.raises(download.DownloadError, match=r"/file: Could not find a suitable TLS CA certificate bundle"):
@@ -302,7 +302,7 @@ def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(server, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def made():
+def sets():
     """Make a set of MNIST's shape with known pictures: the arrays, their files, and the files packed."""
     generator = np.random.default_rng(0)
     arrays = {}
@@ -318,9 +318,9 @@ def made():
 
 
 @pytest.fixture
-def small(monkeypatch, server, tmp_path, made):
+def small(monkeypatch, server, tmp_path, sets):
     """Serve that set under COURSE_DATA_URL in the place of MNIST."""
-    arrays, files, packed = made
+    arrays, files, packed = sets
     hashes = {name: "md5:" + hashlib.md5(content).hexdigest() for name, content in files.items()}
     monkeypatch.setitem(data.FETCHED, "mnist", {**data.FETCHED["mnist"], "files": hashes})
     server.answers |= packed
@@ -372,10 +372,10 @@ def test_without_a_server_of_ones_own_the_public_mirrors_are_asked_in_turn(small
     assert len(data.load("mnist").test_y) == 10_000
 
 
-def test_four_packed_files_put_there_by_hand_are_mnist(small, server, tmp_path, made, capsys):
+def test_four_packed_files_put_there_by_hand_are_mnist(small, server, tmp_path, sets, capsys):
     folder = tmp_path / "cache" / "mnist"
     folder.mkdir(parents=True)
-    for address, packed in made[2].items():
+    for address, packed in sets[2].items():
         (folder / Path(address).name).write_bytes(packed)
     assert len(data.load("mnist").test_y) == 10_000
     assert server.asked == []
@@ -421,14 +421,14 @@ def test_offline_one_sentence_names_the_command_and_the_default(small, server, m
     server.answers.clear()
     with pytest.raises(download.DownloadError) as error:
         data.load("mnist")
-    said = str(error.value)
-    assert "'mnist'" in said and "answered 404" in said
-    assert said.endswith(
+    message = str(error.value)
+    assert "'mnist'" in message and "answered 404" in message
+    assert message.endswith(
         "With a network: python -m utils.data fetch mnist. Without: put train-images-idx3-ubyte, "
         "train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, packed (.gz) or not, into "
         f"{data.cache() / 'mnist'}, or keep the default, which needs none."
     )
-    assert len(said.splitlines()) == 1
+    assert len(message.splitlines()) == 1
 
 
 def test_a_cache_that_cannot_be_written_is_said_in_a_sentence(small, tmp_path, monkeypatch):

@@ -123,12 +123,12 @@ def test_wrong_input_is_told_in_a_sentence(digits, frozen):
 
 def test_what_is_kept_comes_back(digits, frozen, tmp_path, monkeypatch):
     verdict = frozen.verdict(digits.train_x)
-    given = {"seed": 3, "training_seconds": 12.3, "sampling_seconds": 0.456}
+    extra = {"seed": 3, "training_seconds": 12.3, "sampling_seconds": 0.456}
     monkeypatch.delenv("COURSE_KEEP", raising=False)
-    judge.keep("vae", digits.train_x, verdict, **given)
+    judge.keep("vae", digits.train_x, verdict, **extra)
     monkeypatch.setenv("COURSE_KEEP", str(tmp_path / "new"))
     assert not (tmp_path / "new").exists(), "a reader's run overwrites nothing"
-    judge.keep("vae", digits.train_x, verdict, **given)
+    judge.keep("vae", digits.train_x, verdict, **extra)
     back = judge.kept("vae", tmp_path / "new")
     assert (back.samples - digits.train_x[:100]).abs().max() < 0.51 / 255
     assert back.verdict[1:] == pytest.approx(verdict[1:], abs=1e-4) and math.isnan(back.verdict.accuracy)

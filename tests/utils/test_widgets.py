@@ -63,9 +63,9 @@ def test_no_output_widget_can_swallow_an_error(sketch):
     def below(widget):
         return [widget, *(found for child in getattr(widget, "children", ()) for found in below(child))]
 
-    made = below(explore(sketch, a=(0, 4), b=widgets.play(0, 3), c=widgets.button("again")))
-    assert not any(isinstance(widget, ipywidgets.Output) for widget in made)
-    assert all(type(widget).__module__.startswith(("ipywidgets.", "utils.")) for widget in made)
+    parts = below(explore(sketch, a=(0, 4), b=widgets.play(0, 3), c=widgets.button("again")))
+    assert not any(isinstance(widget, ipywidgets.Output) for widget in parts)
+    assert all(type(widget).__module__.startswith(("ipywidgets.", "utils.")) for widget in parts)
 
 
 def test_an_error_is_shown_and_recorded_and_the_next_good_value_clears_it(sketch):
@@ -129,10 +129,10 @@ def test_a_later_cell_that_reuses_a_name_does_not_reach_into_an_explorer():
 )
 def test_each_abbreviation_becomes_its_control(sketch, control, kind, first, other):
     explorer = explore(sketch, some_knob=control)
-    made = explorer.controls["some_knob"]
-    assert type(made) is kind and made.value == first and made.description == "some knob"
-    assert made in explorer.children[0].children
-    made.value = other
+    built = explorer.controls["some_knob"]
+    assert type(built) is kind and built.value == first and built.description == "some knob"
+    assert built in explorer.children[0].children
+    built.value = other
     assert sketch.calls == [{"some_knob": first}, {"some_knob": other}] and not explorer.errors
 
 
@@ -148,10 +148,10 @@ def test_an_explorer_without_controls_is_a_still_picture(sketch):
 def test_a_bad_control_is_named_with_those_accepted(sketch, bad):
     with pytest.raises(ValueError) as error:
         explore(sketch, height=bad)
-    said = str(error.value)
-    assert said.startswith("The control height was ") and repr(bad) in said
+    message = str(error.value)
+    assert message.startswith("The control height was ") and repr(bad) in message
     for accepted in ("(low, high)", "a list or dict", "True or False", "a text", "play(", "button(", "start("):
-        assert accepted in said
+        assert accepted in message
     assert not sketch.calls
 
 
@@ -265,7 +265,9 @@ def test_a_prediction_is_plain_html_with_one_pick_a_question(shell):
     assert "checked" not in first["text/html"], "nothing is picked beforehand"
 
 
-@pytest.mark.parametrize("given", [("", ["a", "b"]), ("Which?", ["a"]), ("Which?", ["a", "a"]), ("Which?", ["a", " "])])
-def test_a_prediction_without_question_or_choice_is_refused(given):
+@pytest.mark.parametrize(
+    "arguments", [("", ["a", "b"]), ("Which?", ["a"]), ("Which?", ["a", "a"]), ("Which?", ["a", " "])]
+)
+def test_a_prediction_without_question_or_choice_is_refused(arguments):
     with pytest.raises(ValueError, match="wanted are a question and 2 to 5 options"):
-        widgets.predict(*given)
+        widgets.predict(*arguments)

@@ -41,7 +41,7 @@ class Exercise:
 
     mistakes: list[str]
     outcomes: Counter = field(default_factory=Counter)
-    made: Counter = field(default_factory=Counter)
+    recognised: Counter = field(default_factory=Counter)
     hints: Counter = field(default_factory=Counter)
     possible: tuple[str, ...] = OUTCOMES
 
@@ -62,23 +62,23 @@ def checks(book: NotebookNode) -> Iterator[tuple[str, NotebookNode]]:
 
 def outcome(cell: NotebookNode) -> str:
     """Return how an exercise came out, from its graded check."""
-    said = lessons.text_of(cell)
-    if re.search("^● ", said, re.M):
+    printed = lessons.text_of(cell)
+    if re.search("^● ", printed, re.M):
         return "right"
-    if re.search("^○ ", said, re.M):
+    if re.search("^○ ", printed, re.M):
         return "not attempted"
     broken = any(
         output.output_type == "error" and output.ename != "NotRightError" for output in cell.get("outputs", [])
     )
-    return "raises an error" if broken or re.search(r"^◐ .*Case \d+ raised ", said, re.M) else "wrong"
+    return "raises an error" if broken or re.search(r"^◐ .*Case \d+ raised ", printed, re.M) else "wrong"
 
 
 def told(cell: NotebookNode, mistakes: list[str]) -> tuple[list[str], int]:
     """Return the mistakes that a student's own check had named, and how many of its hints were open."""
-    said = lessons.text_of(cell)
-    lines = [line for line in said.splitlines() if line.startswith(("◐", "  Hint"))]
-    made = [mistake for mistake in mistakes if any(mistake in line for line in lines)]
-    return made, len(re.findall(r"^  Hint \d of 3: ", said, re.M))
+    printed = lessons.text_of(cell)
+    lines = [line for line in printed.splitlines() if line.startswith(("◐", "  Hint"))]
+    recognised = [mistake for mistake in mistakes if any(mistake in line for line in lines)]
+    return recognised, len(re.findall(r"^  Hint \d of 3: ", printed, re.M))
 
 
 def read(file: Path) -> NotebookNode | None:
@@ -109,8 +109,8 @@ def count(root: Path) -> dict[str, dict[str, Exercise]]:
         last = dict(checks(own)) if own else {}  # of copies the last
         for name, exercise in found[stem].items():
             if name in last:
-                made, hints = told(last[name], exercise.mistakes)
-                exercise.made.update(made)
+                recognised, hints = told(last[name], exercise.mistakes)
+                exercise.recognised.update(recognised)
                 exercise.hints[hints] += hints > 0
     return dict(found)
 
@@ -122,8 +122,8 @@ def rows(found: dict[str, dict[str, Exercise]]) -> Iterator[tuple[str, str, str,
             title = name.replace("_", " ")
             for what in exercise.possible:
                 yield stem, title, "outcome", what, exercise.outcomes[what]
-            for mistake in sorted(exercise.mistakes, key=lambda text: -exercise.made[text]):
-                yield stem, title, "mistake", mistake, exercise.made[mistake]
+            for mistake in sorted(exercise.mistakes, key=lambda text: -exercise.recognised[text]):
+                yield stem, title, "mistake", mistake, exercise.recognised[mistake]
             for hints in (1, 2, 3) if exercise.mistakes else ():  # a mystery has neither
                 yield stem, title, "hints open", str(hints), exercise.hints[hints]
 
@@ -156,7 +156,12 @@ def main(arguments: list[str] | None = None, root: Path = handout.CLASS) -> int:
         writer.writerows(rows(found))
     (root / "beliefs.html").write_text(page(found), encoding="utf-8")
     worst = max(
-        ((name, stem, text, n) for stem in found for name, e in found[stem].items() for text, n in e.made.items()),
+        (
+            (name, stem, text, n)
+            for stem in found
+            for name, e in found[stem].items()
+            for text, n in e.recognised.items()
+        ),
         key=lambda entry: entry[3],
         default=None,
     )

@@ -105,8 +105,8 @@ def not_a_notebook(file: Path) -> str:
     except UnicodeDecodeError:
         return "not a notebook: it is not text"
     except Exception as error:
-        said = str(error).strip().splitlines() or [""]
-        return f"not a notebook: {type(error).__name__}: {said[0][:120]}"
+        lines = str(error).strip().splitlines() or [""]
+        return f"not a notebook: {type(error).__name__}: {lines[0][:120]}"
 
 
 def what_happened(book: NotebookNode, release: NotebookNode) -> str:
@@ -119,8 +119,8 @@ def what_happened(book: NotebookNode, release: NotebookNode) -> str:
         if "CellTimeoutError" in raised:  # beside it stands what the interrupt raised
             told.append(f"timeout in cell {grading.name_of(cell)}")
         elif "NotRightError" in raised:
-            said = re.findall(r"Case \d+ raised \w+|not attempted", raised["NotRightError"])
-            told += [f"{grading.name_of(cell)}: {text}" for text in said]
+            reasons = re.findall(r"Case \d+ raised \w+|not attempted", raised["NotRightError"])
+            told += [f"{grading.name_of(cell)}: {text}" for text in reasons]
         elif raised:
             told.append(f"cell {grading.name_of(cell)} raised {', '.join(raised)}")
     told += [f"cell {name} stands twice, each is run in its place" for name in dict.fromkeys(notes["twice"])]
@@ -348,22 +348,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="grade also what has not changed since it was graded")
     parser.add_argument("--mystery", type=int, metavar="SEED", help="build: a mystery of each lesson named; which one")
     parser.add_argument("--timeout", type=int, default=30, help="seconds for a cell that a student wrote (30)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", category=SAWarning)  # of nbgrader's own gradebook
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no ö stops nobody's grading
-    if given.command == "build" and given.mystery is not None:
-        if not given.names or given.mystery < 0:
+    if options.command == "build" and options.mystery is not None:
+        if not options.names or options.mystery < 0:
             parser.error(
-                f"--mystery was given {given.mystery} and {' '.join(given.names) or 'no lesson'}; wanted is a number, "
-                "0 or more, and a lesson, as in: build 10_cnn --mystery 3 (make class NB=10_cnn MYSTERY=3)"
+                f"--mystery was given {options.mystery} and {' '.join(options.names) or 'no lesson'}; wanted is "
+                "a number, 0 or more, and a lesson, as in: build 10_cnn --mystery 3 (make class NB=10_cnn MYSTERY=3)"
             )
-        return hunt.build(given.names, given.mystery)
-    if given.command == "build":
-        return handout.build(given.names)
-    if given.timeout < 1:
-        parser.error(f"--timeout was given {given.timeout}; wanted is a number of seconds, 1 or more")
+        return hunt.build(options.names, options.mystery)
+    if options.command == "build":
+        return handout.build(options.names)
+    if options.timeout < 1:
+        parser.error(f"--timeout was given {options.timeout}; wanted is a number of seconds, 1 or more")
     try:
-        return grade(given.names, again=given.again, timeout=given.timeout)
+        return grade(options.names, again=options.again, timeout=options.timeout)
     except KeyboardInterrupt:
         print("Stopped. What was graded is kept, and `make grade` goes on from there.")
         return 130

@@ -82,8 +82,8 @@ def control_of(name: str, widget: ipywidgets.Widget) -> dict[str, Any]:
 def texts_like(text: str) -> list[str]:
     """Return the texts that stand for what a reader might type: this one, and what can be made of its words."""
     parts = text.split()
-    made = [text, " ".join(reversed(parts)), text.upper(), " ".join(parts[:-1]), " ".join(parts[1:]), text.title()]
-    return list(dict.fromkeys(made))
+    variants = [text, " ".join(reversed(parts)), text.upper(), " ".join(parts[:-1]), " ".join(parts[1:]), text.title()]
+    return list(dict.fromkeys(variants))
 
 
 def thinned(controls: list[dict[str, Any]], most: int = MOST) -> list[dict[str, Any]]:
@@ -310,23 +310,23 @@ def markup(name: str, about: dict[str, Any], where: str) -> str:
         start, last = control["start"], len(words) - 1
         if control["kind"] == "slider":
             told = html.escape(json.dumps(words))
-            made = f'<input type="range" id="{known}" min="0" max="{last}" value="{start}" data-words="{told}">'
-            made += f'<output for="{known}">{html.escape(words[start])}</output>'
+            element = f'<input type="range" id="{known}" min="0" max="{last}" value="{start}" data-words="{told}">'
+            element += f'<output for="{known}">{html.escape(words[start])}</output>'
             if control["interval"]:
-                made = f'<button type="button" data-play="{control["interval"]}">play</button>{made}'
+                element = f'<button type="button" data-play="{control["interval"]}">play</button>{element}'
         elif control["kind"] == "choice":
             options = [
                 f"<option{' selected' * (place == start)}>{html.escape(word)}</option>"
                 for place, word in enumerate(words)
             ]
-            made = f'<select id="{known}">{"".join(options)}</select>'
+            element = f'<select id="{known}">{"".join(options)}</select>'
         elif control["kind"] == "tick":
-            made = f'<input type="checkbox" id="{known}"{" checked" * start}>'
+            element = f'<input type="checkbox" id="{known}"{" checked" * start}>'
         else:
-            made = f'<button type="button" id="{known}" data-most="{last}">{label}</button>'
-            made += f"<output>{words[start]}</output>"
+            element = f'<button type="button" id="{known}" data-most="{last}">{label}</button>'
+            element += f"<output>{words[start]}</output>"
         text = label if control["kind"] != "press" else "pressed"
-        rows.append(f'<div><label for="{known}">{text}</label>{made}</div>')
+        rows.append(f'<div><label for="{known}">{text}</label>{element}</div>')
     return (
         f'<div class="explorer" data-film="{film}" data-from="{where}">'
         f'<div class="explorer-controls" hidden>{"".join(rows)}</div>'
@@ -350,10 +350,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m utils.teach.explorers", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NB")
     parser.add_argument("--into", type=Path, default=FOLDER, help="folder; by default build/explorers")
-    given = parser.parse_args(arguments)
-    for path in lessons.find(given.names):
+    options = parser.parse_args(arguments)
+    for path in lessons.find(options.names):
         try:
-            print(told(path.stem, film(path, given.into), given.into), flush=True)
+            print(told(path.stem, film(path, options.into), options.into), flush=True)
         except ValueError as fault:
             print(fault, file=sys.stderr)
             return 1

@@ -84,8 +84,8 @@ def table(file: Path) -> tuple[list[str], list[Row], list[str]]:
     rows, faults = [], []
     for number, line in lines[1:]:
         if len(line) < len(names) or any(line[len(names) :]):
-            said = f"{len(line)} cells where the first line has {len(names)}; the line is left out."
-            faults.append(f"{file.name}, line {number}: {said}")
+            fault = f"{len(line)} cells where the first line has {len(names)}; the line is left out."
+            faults.append(f"{file.name}, line {number}: {fault}")
         else:
             rows.append(dict(zip(names, line, strict=False)))
     return names, rows, faults
@@ -185,11 +185,16 @@ def results(root: Path, api: NbGraderAPI, grade: Grade) -> dict[str, Any]:
     Source: https://gradescope-autograders.readthedocs.io/en/latest/specs/.
     """
     file = root / "autograded" / grade.student / grade.lesson / f"{grade.lesson}.ipynb"
-    said = {}
+    printed = {}
     if grade.told.startswith("graded") and file.is_file():  # else it is that of an earlier hand-in
-        said = {grading.name_of(cell): lessons.text_of(cell) for cell in lessons.code_cells(lessons.read(file))}
+        printed = {grading.name_of(cell): lessons.text_of(cell) for cell in lessons.code_cells(lessons.read(file))}
     tests = [
-        {"name": name.removesuffix("-check"), "score": got.points, "max_score": got.most, "output": said.get(name, "")}
+        {
+            "name": name.removesuffix("-check"),
+            "score": got.points,
+            "max_score": got.most,
+            "output": printed.get(name, ""),
+        }
         for name, got in classroom.scores(api, grade.lesson, grade.student).items()
     ]
     return {"score": float(grade.points), "tests": tests}
@@ -226,10 +231,10 @@ def who(root: Path, graded: list[str], handed_in: list[str]) -> tuple[dict[str, 
     """
     if not (root / "roster.csv").exists():
         rows = {folder: {"student": folder, "username": folder} for folder in graded}
-        said = (
+        sentence = (
             "canvas.csv takes the names of folders for names, moodle.csv for usernames; gradescope.zip needs a roster"
         )
-        return {"canvas.csv": ["Student"], "moodle.csv": ["Username"]}, rows, [f"There is no roster.csv: {said}."]
+        return {"canvas.csv": ["Student"], "moodle.csv": ["Username"]}, rows, [f"There is no roster.csv: {sentence}."]
     names, rows, faults = roster(root / "roster.csv")
     if unknown := [folder for folder in graded if folder not in rows]:
         faults.append(
@@ -273,8 +278,8 @@ def export(root: Path) -> list[str]:
             with target.open("w", encoding="utf-8", newline="") as out:
                 csv.writer(out).writerows(lines)
     written = [name for name in PLATFORMS if list((root / "exports").glob(f"*/{name}"))]
-    said = ", ".join(written) or "there was nobody to write into a file"
-    return [*faults, f"For other platforms, a folder for each lesson in {root / 'exports'}: {said}."]
+    listed = ", ".join(written) or "there was nobody to write into a file"
+    return [*faults, f"For other platforms, a folder for each lesson in {root / 'exports'}: {listed}."]
 
 
 def main(arguments: list[str] | None = None, root: Path = handout.CLASS) -> int:

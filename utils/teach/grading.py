@@ -187,8 +187,8 @@ class RunChecks(Execute):
             name = name_of(cells[place])
             for output in cells[place].outputs:
                 if output.output_type == "error":
-                    said = f"{output.ename}: {output.evalue}".splitlines()[0]
-                    raise LessonFaultError(f"cell {name} of the lesson raised {said}")
+                    first_line = f"{output.ename}: {output.evalue}".splitlines()[0]
+                    raise LessonFaultError(f"cell {name} of the lesson raised {first_line}")
             if died and name == self.running:
                 raise LessonFaultError(f"the kernel died in cell {name} of the lesson")
 
@@ -290,12 +290,12 @@ def needed(cells: list[NotebookNode]) -> set[int]:
 def needs_more(cells: list[NotebookNode]) -> bool:
     """Tell whether `needed` may have missed something: cells were added, or an answer reads what the lesson made."""
     ours = [cell for cell in cells if cell.cell_type == "code" and not is_answer(cell)]
-    made = {"globals", "locals", "vars", "eval", "exec"}
+    bound = {"globals", "locals", "vars", "eval", "exec"}
     for cell in ours:
         if "added" in cell.metadata.get("tags", []):
             return True
-        made |= names_in(cell.source)[0] - imported(cell.source)
-    return any(names_in(cell.source)[2] & made for cell in cells if is_answer(cell))
+        bound |= names_in(cell.source)[0] - imported(cell.source)
+    return any(names_in(cell.source)[2] & bound for cell in cells if is_answer(cell))
 
 
 def imported(source: str) -> set[str]:
@@ -379,8 +379,8 @@ def is_check(cell: NotebookNode) -> bool:
 
 def says_right(cell: NotebookNode) -> bool:
     """Tell whether a check printed that the answer is right."""
-    said = "".join(output.text for output in cell.get("outputs", []) if output.get("name") == "stdout")
-    return bool(re.search(r"^● ", said, re.M))
+    printed = "".join(output.text for output in cell.get("outputs", []) if output.get("name") == "stdout")
+    return bool(re.search(r"^● ", printed, re.M))
 
 
 def settle(cell: NotebookNode, ran: bool) -> None:

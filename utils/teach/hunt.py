@@ -141,22 +141,22 @@ def grade(root: Path, api: NbGraderAPI, stem: str, student: str) -> str:
         why = mystery.not_mended(key, identifier, own, broken, run)
     changed = mystery.edited(own, broken)
     came_out = "tried" if why and changed else "untouched" if why else "solved"
-    said = f"◐ Not yet: {why}" if why else f"● Right: every finding holds again. It was: {key.metadata.course.name}."
+    verdict = f"◐ Not yet: {why}" if why else f"● Right: every finding holds again. It was: {key.metadata.course.name}."
     register(api, stem)
     with handout.gradebook(api) as book:
         book.update_or_create_student(student)
         book.update_or_create_submission(stem, student)
         book.find_grade(CELL, stem, stem, student).auto_score = 0.0 if why else points(stem)
         book.db.commit()
-    nbformat.write(page(stem, own.get(identifier, "") if identifier in changed else "", said, came_out), graded)
+    nbformat.write(page(stem, own.get(identifier, "") if identifier in changed else "", verdict, came_out), graded)
     others = [name for name in changed if name != identifier]
     told = f"graded; not mended: {why.removesuffix('.')}" if why else "graded; mended"
     return told + f"; {len(others)} other cells changed: not used" * bool(others and not why)
 
 
-def page(stem: str, source: str, said: str, came_out: str) -> NotebookNode:
+def page(stem: str, source: str, verdict: str, came_out: str) -> NotebookNode:
     """Write what the student's page shows: the cell, if the student changed it, and what is said of it."""
-    cell = nbformat.v4.new_code_cell(source, id=CELL, outputs=[nbformat.v4.new_output("stream", text=f"{said}\n")])
+    cell = nbformat.v4.new_code_cell(source, id=CELL, outputs=[nbformat.v4.new_output("stream", text=f"{verdict}\n")])
     cell.metadata["nbgrader"] = {**MARK, "grade": True, "grade_id": CELL, "points": points(stem)}
     title = nbformat.v4.new_markdown_cell(f"# A mystery of {lesson_of(stem)}", id="title")
     return nbformat.v4.new_notebook(cells=[title, cell], metadata={"course": {"mystery": came_out}})
@@ -194,8 +194,8 @@ class RunLesson(RunChecks):
             raised = [output for output in cell.outputs if output.output_type == "error"]
             if raised and not stop:
                 late = raised[-1].ename == "CellTimeoutError"
-                said = f"more than {self.seconds_for(cell)} seconds" if late else raised[-1].evalue
-                stop = kernel.Stop(cell.id, raised[-1].ename, " ".join(said.split())[:200])
+                reason = f"more than {self.seconds_for(cell)} seconds" if late else raised[-1].evalue
+                stop = kernel.Stop(cell.id, raised[-1].ename, " ".join(reason.split())[:200])
         if every - self.well and not stop:
             stop = kernel.Stop(identifier, "NotRun", "the cell is empty")
         return kernel.Run(book, stop, list(lessons.claims_of(book)))

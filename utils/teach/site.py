@@ -144,11 +144,11 @@ def told_of(name: str, about: dict[str, Any] | None) -> str:
 def folded_line(cell: NotebookNode, kind: str) -> str:
     """Return the line under which a cell is folded, and let evidence be told in plain lines below it."""
     if kind == "evidence":
-        made = [output for output in cell.outputs if "claims" in output.get("metadata", {})]
-        if not made:
+        evidence = [output for output in cell.outputs if "claims" in output.get("metadata", {})]
+        if not evidence:
             raise UnfitError(f"Cell {cell.id} is evidence and holds no claim; execute the notebook first: make run")
         lines = []
-        for output in made:
+        for output in evidence:
             line, _, rest = output.data["text/plain"].partition("\n")
             output.data = nbformat.from_dict({"text/plain": textwrap.dedent(rest)})
             lines.append(line)
@@ -253,14 +253,14 @@ def build(
     Errors: UnfitError for notebooks that cannot be shown, and with Sphinx's words for a link that leads nowhere.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        staged, made = Path(temporary, "source"), Path(temporary, "made", "site")
+        staged, built = Path(temporary, "source"), Path(temporary, "built", "site")
         pages = stage(root, staged, films or {})
         warnings = io.StringIO()
         with patch_docutils(), docutils_namespace():
             Sphinx(
                 srcdir=staged,
                 confdir=None,
-                outdir=made,
+                outdir=built,
                 doctreedir=Path(temporary, "doctrees"),
                 buildername="html",
                 confoverrides=SETTINGS,
@@ -271,12 +271,12 @@ def build(
         if complaints:
             raise UnfitError(f"Sphinx complained, so nothing was built.\n{complaints}")
         mathjax = resources.files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"
-        (made / "_static" / "mathjax").mkdir()
-        (made / "_static" / "mathjax" / "tex-svg.js").write_bytes(mathjax.read_bytes())
-        explorers.lay(films or {}, made / FILMS, pictures)
-        (made / ".nojekyll").touch()  # else GitHub Pages leaves out the folders that begin with _
+        (built / "_static" / "mathjax").mkdir()
+        (built / "_static" / "mathjax" / "tex-svg.js").write_bytes(mathjax.read_bytes())
+        explorers.lay(films or {}, built / FILMS, pictures)
+        (built / ".nojekyll").touch()  # else GitHub Pages leaves out the folders that begin with _
         shutil.rmtree(out, ignore_errors=True)
-        shutil.copytree(made, out, ignore=shutil.ignore_patterns(*UNUSED))
+        shutil.copytree(built, out, ignore=shutil.ignore_patterns(*UNUSED))
     return pages
 
 

@@ -141,20 +141,20 @@ def main(arguments: list[str] | None = None) -> int:
     live = commands.add_parser("present", help="open one deck with a running kernel")
     live.add_argument("name", metavar="NB")
     live.add_argument("voila", nargs=argparse.REMAINDER, help="options for Voilà, such as --no-browser --port=8900")
-    given = parser.parse_args(arguments)
-    found = lessons.find(given.names if given.command == "build" else [given.name])
-    if given.command == "present":
-        present(found[0], *given.voila)
+    options = parser.parse_args(arguments)
+    found = lessons.find(options.names if options.command == "build" else [options.name])
+    if options.command == "present":
+        present(found[0], *options.voila)
     else:
         faults = [why for path in found if (why := lessons.unfit(path, lessons.read(path)))]
         if faults:
             raise SystemExit("\n".join(faults))
-        folder = SLIDES / "core" if given.layer == "core" else SLIDES
+        folder = SLIDES / "core" if options.layer == "core" else SLIDES
         try:
             films = explorers.film_all(found)
         except ValueError as fault:
             raise SystemExit(str(fault)) from None
-        for deck in build(found, folder, given.layer, films):
+        for deck in build(found, folder, options.layer, films):
             print(deck.relative_to(lessons.ROOT))
     return 0
 

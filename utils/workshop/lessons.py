@@ -76,13 +76,13 @@ def exercises(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, NotebookNo
     yield from zip(cells[0::3], cells[1::3], cells[2::3], strict=True)
 
 
-def definitions(name: str, cells: Iterable[str] = (), constants: Iterable[str] = (), **given: Any) -> types.ModuleType:
+def definitions(name: str, cells: Iterable[str] = (), constants: Iterable[str] = (), **values: Any) -> types.ModuleType:
     """Run what a lesson's cells define, and nothing else: imports, functions, classes, and the constants named.
 
     `cells` are ids, by default of all cells but those of exercises; `given` are names that a definition needs to run.
     """
     module = types.ModuleType(name)
-    vars(module).update(given)
+    vars(module).update(values)
     cells, constants = set(cells), set(constants)
     for cell in code_cells(read(NOTEBOOKS / f"{name}.ipynb")):
         if cell.id in cells or (not cells and not tags(cell) & EXERCISE_TAGS):
@@ -152,8 +152,8 @@ def claims_of(notebook: NotebookNode) -> Iterator[dict[str, Any]]:
     """Yield every claim that an executed notebook made: name, value, bound, margin, holds, and the id of its cell."""
     for cell in code_cells(notebook):
         for output in cell.get("outputs", []):
-            made = output.get("metadata", {})
-            for record in [*made.get("claims", []), *([made["claim"]] if "claim" in made else [])]:
+            metadata = output.get("metadata", {})
+            for record in [*metadata.get("claims", []), *([metadata["claim"]] if "claim" in metadata else [])]:
                 yield {**record, "cell": cell.id}
 
 

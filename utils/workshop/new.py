@@ -14,9 +14,9 @@ TEMPLATE = Path(__file__).with_name("template") / "template.ipynb"
 def new(names: list[str]) -> int:
     """Begin a lesson: copy the template and what the tests try on it under a new name, with a title to match."""
     if len(names) != 1 or not re.fullmatch(r"(?!00)[0-7]\d_[a-z0-9]+(_[a-z0-9]+)*", names[0]):
-        given = " ".join(names) or "nothing"
+        asked = " ".join(names) or "nothing"
         raise SystemExit(
-            f"A new lesson was to be called {given!r}; accepted is one name such as 22_transformers: two digits, "
+            f"A new lesson was to be called {asked!r}; accepted is one name such as 22_transformers: two digits, "
             "the first of which is the part of the course (0 to 7), then words in small letters after underscores."
         )
     lesson = lessons.NOTEBOOKS / f"{names[0]}.ipynb"

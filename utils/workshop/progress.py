@@ -31,8 +31,8 @@ def exercises(book: NotebookNode) -> dict[str, str]:
     found: dict[str, str] = {}
     for cell in lessons.code_cells(book):
         if name := lessons.checked(cell):
-            said = lessons.text_of(cell)
-            now = next((state for state, sign in SIGNS.items() if re.search(f"^{sign}", said, re.M)), "open")
+            printed = lessons.text_of(cell)
+            now = next((state for state, sign in SIGNS.items() if re.search(f"^{sign}", printed, re.M)), "open")
             found[name] = min(now, found.get(name, now), key=list(SIGNS).index)
     return found
 

@@ -45,8 +45,8 @@ def run_one(path: Path) -> str | None:
     done = kernel.execute(path, strict=True, bar=True)
     if done.error:
         return kernel.failure(path, done.error)
-    if said := noise(done.notebook):
-        return f"{path.stem}, {said}"
+    if printed := noise(done.notebook):
+        return f"{path.stem}, {printed}"
     if path.read_bytes() != before:
         return f"{path.stem}: it ran, but the file was changed meanwhile; what stands there now was not replaced"
     for cell, ran in zip(notebook.cells, done.notebook.cells, strict=True):

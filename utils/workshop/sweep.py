@@ -94,14 +94,14 @@ def work(run: dict[str, Any], timeout: float, command: list[str]) -> dict[str, A
         start_new_session=True,
     )
     try:
-        said, errors = process.communicate(json.dumps({**run, "timeout": timeout}), timeout)
+        answer, errors = process.communicate(json.dumps({**run, "timeout": timeout}), timeout)
     except subprocess.TimeoutExpired:
         _end(process)
         raise RunLostError(f"took longer than {timeout:g} s") from None
     if process.returncode:
         last = (errors.strip().splitlines() or ["it said nothing"])[-1]
         raise RunLostError(f"its process ended with {process.returncode}: {last}")
-    return json.loads(said)
+    return json.loads(answer)
 
 
 def _end(process: subprocess.Popen) -> None:
@@ -303,7 +303,7 @@ def picture(file: Path, runs: list[dict[str, Any]]) -> list[Path]:
     from utils import plot
 
     plot.use_style()
-    found, made = defaultdict(dict), []
+    found, files = defaultdict(dict), []
     for (notebook, knobs, claim), rows in claims_of(file, runs).items():
         found[f"{notebook} {knobs}".strip()][claim] = [float(row["margin"]) for row in rows]
     for which, claims in found.items():
@@ -318,9 +318,9 @@ def picture(file: Path, runs: list[dict[str, Any]]) -> list[Path]:
         ax.set_yticks(range(len(claims)), [name[:70] for name in reversed(claims)], fontsize=7)
         ax.set_xlabel("margin, as a share of the claim's widest")
         ax.set_title(f"{which}: {len(claims)} claims in {max(map(len, claims.values()))} runs", loc="left")
-        made.append(file.with_name(re.sub(r"[^\w.=-]+", "-", which) + ".png"))
-        made[-1].write_bytes(plot.png(fig))
-    return made
+        files.append(file.with_name(re.sub(r"[^\w.=-]+", "-", which) + ".png"))
+        files[-1].write_bytes(plot.png(fig))
+    return files
 
 
 def values(text: str) -> tuple[str, list[Any]]:
@@ -354,13 +354,13 @@ def dry(count: int, client: Client) -> str:
     return f"{done:,} tasks that do nothing: {seconds:.1f} s, {1e3 * seconds / done:.2f} ms each"
 
 
-def watch(runs: list[dict[str, Any]], made: Iterator[tuple[dict, dict]], file: Path, name: str) -> int:
+def watch(runs: list[dict[str, Any]], results: Iterator[tuple[dict, dict]], file: Path, name: str) -> int:
     """Show a bar while the runs are made, say what failed, and return how many did."""
     failed = 0
     with tqdm(total=len(runs), desc=name, disable=None) as bar:
         held = {name for name, rows in finished(file).items() if not rows[0]["error"]}
         bar.update(sum(run["run"] in held for run in runs))
-        for run, result in made:
+        for run, result in results:
             bar.update()
             if result.get("error"):
                 failed += 1

@@ -27,8 +27,8 @@ def git(*arguments: str, quiet: bool = False) -> str:
     except FileNotFoundError:
         raise SystemExit("An update needs git, which is not installed here.") from None
     if done.returncode and not quiet:
-        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-        raise SystemExit(f"Nothing was updated: git {arguments[0]} failed ({said}).")
+        message = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+        raise SystemExit(f"Nothing was updated: git {arguments[0]} failed ({message}).")
     return "" if done.returncode else done.stdout
 
 

@@ -16,29 +16,29 @@ lesson = lessons.definitions("12_segmentation", CELLS)
 
 
 @pytest.fixture(params=[1, 2, 3])
-def given(request):
+def labels(request):
     """Blocks of some classes, and a guess that is partly shifted and partly renamed."""
     g = torch.Generator().manual_seed(request.param)
     truth = torch.randint(0, 11, (6, 4, 4), generator=g) * (torch.rand(6, 4, 4, generator=g) < 0.6)
     truth = truth.repeat_interleave(6, 1).repeat_interleave(6, 2)
-    said = torch.where(torch.rand(truth.shape, generator=g) < 0.1, 0, truth.roll(1, 2))
-    return said, truth
+    predicted = torch.where(torch.rand(truth.shape, generator=g) < 0.1, 0, truth.roll(1, 2))
+    return predicted, truth
 
 
-def test_iou_of_each_class(given):
-    wanted = multiclass_jaccard_index(*given, num_classes=11, average="none")
-    assert torch.allclose(lesson.iou(lesson.table(*given)), wanted, atol=1e-6)
+def test_iou_of_each_class(labels):
+    wanted = multiclass_jaccard_index(*labels, num_classes=11, average="none")
+    assert torch.allclose(lesson.iou(lesson.table(*labels)), wanted, atol=1e-6)
 
 
-def test_dice_of_each_class_follows_from_iou(given):
-    ours = lesson.iou(lesson.table(*given))
-    flat = [part.reshape(1, -1, 1) for part in given]
+def test_dice_of_each_class_follows_from_iou(labels):
+    ours = lesson.iou(lesson.table(*labels))
+    flat = [part.reshape(1, -1, 1) for part in labels]
     wanted = dice_score(*flat, num_classes=11, average="none", input_format="index")[0]
     assert torch.allclose(2 * ours / (1 + ours), wanted.float(), atol=1e-6)
 
 
-def test_judge_of_a_perfect_answer(given):
-    _, truth = given
+def test_judge_of_a_perfect_answer(labels):
+    _, truth = labels
     z = torch.nn.functional.one_hot(truth, 11).permute(0, 3, 1, 2).float()
     assert all(value == pytest.approx(100) for value in lesson.judge(z, truth).values())
 
@@ -52,17 +52,17 @@ def test_the_boundary_is_one_pixel_to_each_side():
     assert (lesson.edges(truth)[0] == wanted).all()
 
 
-def test_panoptic_quality_of_each_class(given):
-    said, truth = [[lesson.numbered(one, 1) for one in part.numpy()] for part in given]
-    both = [torch.tensor(np.array([np.stack(one, -1) for one in part])) for part in (said, truth)]
+def test_panoptic_quality_of_each_class(labels):
+    predicted, truth = [[lesson.numbered(one, 1) for one in part.numpy()] for part in labels]
+    both = [torch.tensor(np.array([np.stack(one, -1) for one in part])) for part in (predicted, truth)]
     theirs = panoptic_quality(
         *both, things=set(range(1, 11)), stuffs={0}, return_per_class=True, return_sq_and_rq=True
     )  # (1, 11, 3): PQ, SQ, RQ of things, then of stuff
     theirs = theirs.reshape(11, 3)[:10].numpy()
     for k in range(1, 11):
-        if not any((one == k).any() for part in given for one in part):
+        if not any((one == k).any() for part in labels for one in part):
             continue
-        overlap, found = lesson.panoptic(said, truth, k)
+        overlap, found = lesson.panoptic(predicted, truth, k)
         assert (overlap * found, overlap, found) == pytest.approx(tuple(theirs[k - 1]), abs=1e-6)
 
 

@@ -24,14 +24,14 @@ def network(kind):
 
 
 @pytest.fixture
-def given():
+def example():
     x = torch.randn(3, 3, 12, 12, generator=torch.Generator().manual_seed(5), dtype=torch.double)
     return x, torch.tensor([0, 3, 1])
 
 
 @pytest.mark.parametrize("kind", [nn.ReLU, nn.ReLU6])
-def test_gradient_and_integrated_gradients(kind, given):
-    (x, k), net = given, network(kind)
+def test_gradient_and_integrated_gradients(kind, example):
+    (x, k), net = example, network(kind)
     theirs = captum.attr.Saliency(net).attribute(x.clone().requires_grad_(), target=k, abs=False)
     assert torch.allclose(lesson.slope(net, x, k), theirs, atol=1e-12)
     theirs = captum.attr.IntegratedGradients(net).attribute(x, target=k, n_steps=32, method="riemann_middle")
@@ -41,15 +41,15 @@ def test_gradient_and_integrated_gradients(kind, given):
 @pytest.mark.parametrize(
     ("rule", "theirs"), [("guided", captum.attr.GuidedBackprop), ("deconvolution", captum.attr.Deconvolution)]
 )
-def test_rules_for_a_relu(rule, theirs, given):
-    (x, k), net = given, network(nn.ReLU)
+def test_rules_for_a_relu(rule, theirs, example):
+    (x, k), net = example, network(nn.ReLU)
     wanted = theirs(net).attribute(x.clone().requires_grad_(), target=k)
     assert torch.allclose(lesson.slope(net, x, k, rule), wanted, atol=1e-12)
     assert not torch.allclose(lesson.slope(net, x, k), wanted, atol=1e-3)
 
 
-def test_grad_cam(given):
-    (x, k), net = given, network(nn.ReLU)
+def test_grad_cam(example):
+    (x, k), net = example, network(nn.ReLU)
     theirs = captum.attr.LayerGradCam(net, net[4]).attribute(x, target=k)[:, 0]
     assert torch.allclose(lesson.grad_cam(net, x, k), theirs, atol=1e-12)
     assert torch.allclose(lesson.cam(net, x, k) / theirs[0].numel(), theirs, atol=1e-12)

@@ -17,7 +17,7 @@ lesson = lessons.definitions("16_adversarial", CELLS)
 
 
 @pytest.fixture
-def given():
+def batch():
     torch.manual_seed(4)
     layers = nn.Conv2d(1, 8, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(512, 10)  # no kink, so no tie
     net = nn.Sequential(*layers).double().requires_grad_(False)
@@ -34,8 +34,8 @@ def losses(kind):
 
 @pytest.mark.parametrize("kind", ["error", "lead"])
 @pytest.mark.parametrize("eps", [0.03, 0.15])
-def test_fgsm(kind, eps, given):
-    net, x, y = given
+def test_fgsm(kind, eps, batch):
+    net, x, y = batch
     theirs, ours = losses(kind)
     wanted = FGSM(net, loss_func=theirs, lower_bound=0, upper_bound=1).perturb(x.clone(), eps, y)
     assert torch.allclose(lesson.attack(ours(net, y), x, eps), wanted, atol=1e-12)
@@ -43,8 +43,8 @@ def test_fgsm(kind, eps, given):
 
 @pytest.mark.parametrize("kind", ["error", "lead"])
 @pytest.mark.parametrize("steps", [2, 10])
-def test_pgd(kind, steps, given):
-    net, x, y = given
+def test_pgd(kind, steps, batch):
+    net, x, y = batch
     theirs, ours = losses(kind)
     attack = PGD(net, loss_func=theirs, lower_bound=0, upper_bound=1)
     wanted = attack.perturb(x.clone(), radius=0.15, step_size=2.5 * 0.15 / steps, step_num=steps, target=y)
@@ -53,22 +53,22 @@ def test_pgd(kind, steps, given):
     assert not torch.allclose(found, lesson.attack(ours(net, y), x, 0.15), atol=1e-3)
 
 
-def test_targeted(given):
-    net, x, y = given
+def test_targeted(batch):
+    net, x, y = batch
     attack = PGD(net, loss_func=nn.CrossEntropyLoss(reduction="none"), lower_bound=0, upper_bound=1)
     wanted = attack.perturb(x.clone(), radius=0.1, step_size=0.05, step_num=5, target=y, targeted=True)
     found = lesson.attack(lambda a: -F.cross_entropy(net(a), y, reduction="none"), x, 0.1, 5)
     assert torch.allclose(found, wanted, atol=1e-12)
 
 
-def test_a_random_start_stays_within(given):
-    net, x, y = given
+def test_a_random_start_stays_within(batch):
+    net, x, y = batch
     a = lesson.attack(lesson.error(net, y), x, 0.1, 3, torch.Generator().manual_seed(1))
     assert (a - x).abs().max() <= 0.1 + 1e-12 and 0 <= a.min() and a.max() <= 1
 
 
-def test_deepfool_of_a_linear_network(given):
-    _, x, _ = given
+def test_deepfool_of_a_linear_network(batch):
+    _, x, _ = batch
     torch.manual_seed(6)
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).double().requires_grad_(False)
     z, W = net(x), net[1].weight

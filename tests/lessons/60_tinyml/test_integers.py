@@ -68,14 +68,14 @@ def test_a_layer_is_that_of_torch(defined, qnnpack, number):
     filters = torch.quantize_per_channel(filters, torch.tensor(s_w), torch.zeros(M, dtype=torch.int64), 0, torch.qint8)
     assert (filters.int_repr().numpy().reshape(M, -1) == w).all()
     real = torch.tensor(s_x * (x.astype(float) - z_x)).float().permute(0, 3, 1, 2)
-    given = torch.quantize_per_tensor(real, s_x, z_x + 128, torch.quint8)
-    assert (given.int_repr().numpy().astype(int) - 128 == x.transpose(0, 3, 1, 2)).all()
+    quantised = torch.quantize_per_tensor(real, s_x, z_x + 128, torch.quint8)
+    assert (quantised.int_repr().numpy().astype(int) - 128 == x.transpose(0, 3, 1, 2)).all()
     groups = C if kind == "spatial" else 1
     pad = size[0] // 2
     packed = torch.ops.quantized.conv2d_prepack(
         filters, torch.tensor(s_x * s_w * b).float(), [1, 1], [pad, pad], [1, 1], groups
     )
-    theirs = torch.ops.quantized.conv2d(given, packed, s_y, z_y + 128).int_repr().numpy().astype(int) - 128
+    theirs = torch.ops.quantized.conv2d(quantised, packed, s_y, z_y + 128).int_repr().numpy().astype(int) - 128
     apart = np.abs(ours.astype(int) - theirs.transpose(0, 2, 3, 1))
     assert apart.max() <= 1
     assert (apart > 0).mean() < 0.002
@@ -124,6 +124,6 @@ def test_without_compiler_and_emulator_the_cells_say_so(monkeypatch, capsys):
         nodes = ast.parse(cell.source).body
         nodes = nodes if cell.id in whole else [node for node in nodes if lessons.defines(node, CONSTANTS)]
         exec(compile(ast.Module(nodes, []), cell.id, "exec"), module.__dict__)
-    said = capsys.readouterr().out
-    assert "Not installed here: ziglang, unicorn, elftools." in said
-    assert "Without the emulator nothing can be counted." in said and "unicorn" not in vars(module)
+    printed = capsys.readouterr().out
+    assert "Not installed here: ziglang, unicorn, elftools." in printed
+    assert "Without the emulator nothing can be counted." in printed and "unicorn" not in vars(module)
