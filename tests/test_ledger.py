@@ -28,7 +28,8 @@ lessons.NOTEBOOKS = lessons.ROOT / "notebooks"
 ledger.BUDGET = int(os.environ.get("BUDGET", ledger.BUDGET))
 
 def pytest_configure(config):
-    config.pluginmanager.register(ledger.Ledger(os.environ["COURSE_LEDGER"]))
+    names = os.environ.get("COURSE_LESSONS", "").split()
+    config.pluginmanager.register(ledger.Ledger(os.environ["COURSE_LEDGER"], names))
 """
 LANE = f"""
 from pathlib import Path
@@ -39,6 +40,12 @@ from utils.workshop import kernel
 def test_planted(name):
     assert "fault" not in Path("notebooks", name + ".ipynb").read_text()
 """
+
+
+def write(path, text):
+    """Write a file and the folders that lead to it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 @pytest.fixture
@@ -66,8 +73,7 @@ def tree(tmp_path, monkeypatch):
         "data/generated/gan.json": "1",
         "requirements.lock": "",
     }.items():
-        (tmp_path / room).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / room).write_text(text)
+        write(tmp_path / room, text)
     monkeypatch.setattr(lessons, "ROOT", tmp_path)
     monkeypatch.setattr(lessons, "NOTEBOOKS", tmp_path / "notebooks")
     return tmp_path
@@ -96,6 +102,12 @@ def edit(name, **changes):
     for key, value in changes.items():
         setattr(book.cells[0], key, value)
     nbformat.write(book, path)
+
+
+def forge(name):
+    """Write rows of a planted lesson as if it had been proved."""
+    for kind, lane in {"run": "teeth", "page": "slides"}.items():
+        ledger.write(name, kind, ledger.fingerprint(name, kind), {lane: [1.0]})
 
 
 def test_prove_writes_rows_once_and_a_test_run_passes_over_them(ran):
@@ -136,13 +148,78 @@ def test_a_test_run_writes_no_row(ran):
 def test_a_forged_row_is_found_when_its_lesson_is_drawn(ran):
     edit("20_planted", source="'a fault'")
     for name in NAMES:
-        for kind, lanes in ledger.KINDS.items():
-            ledger.write(name, kind, ledger.fingerprint(name, kind), {lane: [1.0] for lane in lanes})
+        forge(name)
     out = [name for name in NAMES if name not in ledger.drawn(NAMES, ledger.commit())]
-    failed = ran("test")[1]
+    _, failed, text = ran("test")
     assert failed == (0 if out == ["20_planted"] else 2)
+    told = [f"20_planted, {kind}: its row is not true; `make prove NB=20_planted`" for kind in ledger.KINDS]
+    assert all((line in text) == (failed == 2) for line in told)
     commits = [f"{number:040x}" for number in range(30)]
     assert {name for commit in commits for name in ledger.drawn(NAMES, commit)} == set(NAMES), "each is drawn in time"
+
+
+def test_a_lesson_that_is_named_is_proved_again_and_a_false_row_goes(ran):
+    ran("prove")
+    edit("20_planted", source="'a fault'")
+    forge("20_planted")
+    assert ran("prove")[:2] == (0, 0)
+    passed, failed, text = ran("prove", COURSE_LESSONS="20_planted")
+    assert (passed, failed) == (0, 2) and not ledger.rows("20_planted")
+    assert "20_planted, run: no row, since not all of its tests passed" in text
+    assert ran("prove", COURSE_LESSONS="10_planted")[:2] == (2, 0) and ledger.proved("10_planted", "run")
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two workers"])
+def test_a_file_that_cannot_be_read_leaves_no_row(ran, tree, workers):
+    (tree / "tests" / "lessons" / "10_planted" / "test_own.py").write_text("raise ValueError('it is not read')")
+    assert ran("prove", *workers)[1] >= 1
+    assert not any(ledger.rows(name) for name in NAMES)
+
+
+def test_a_row_of_fewer_tests_than_there_are_is_none(ran):
+    assert ran("prove", PYTEST_ADDOPTS="-k '10_planted or slides'")[:2] == (4, 0)
+    assert ran("prove")[:2] == (2, 0)
+    row = ledger.rows("10_planted")
+    row["run"]["lanes"]["teeth"]["tests"] = 0
+    ledger.store("10_planted", row)
+    assert ran("prove")[:2] == (1, 0)
+    assert ledger.number_of_tests("10_planted", "run") == {"teeth": 1}
+
+
+def test_a_lesson_that_is_changed_while_it_is_proved_has_no_row(ran, tree):
+    write(
+        tree / "tests" / "lessons" / "20_planted" / "test_own.py",
+        "from pathlib import Path\n"
+        "def test_own():\n"
+        "    book = Path('notebooks', '20_planted.ipynb')\n"
+        "    book.write_text(book.read_text().replace('judge', 'other'))\n",
+    )
+    assert ran("prove")[:2] == (7, 0)
+    assert [name for name in NAMES if ledger.rows(name)] == ["10_planted", "30_planted"]
+
+
+def test_a_worker_that_dies_costs_no_other_row(ran, tree):
+    """One that is started later finds rows that were not there before, and has to choose the same tests."""
+    (tree / "tests" / "notebooks" / "test_lessons.py").write_text(
+        "import os, pytest\n"
+        f"@pytest.mark.parametrize('name', {NAMES!r})\n"
+        "def test_dies(name):\n"
+        "    if name == '30_planted': os._exit(1)\n"
+    )
+    _, failed, text = ran("prove", "-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
+    assert failed == 1 and "INTERNALERROR" not in text, text
+    assert not ledger.proved("30_planted", "run") and ledger.proved("30_planted", "page")
+    assert all(ledger.proved(name, kind) for name in NAMES[:2] for kind in ledger.KINDS)
+
+
+def test_a_test_of_a_lesson_that_is_gone_is_run_each_time(ran, tree):
+    write(tree / "tests" / "lessons" / "11_gone" / "test_gone.py", "def test_gone(): assert False")
+    assert ran("test")[1] == 1
+
+
+def test_where_git_is_missing_the_day_draws(tree, monkeypatch):
+    monkeypatch.setenv("PATH", str(tree))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", ledger.commit())
 
 
 def test_a_row_of_another_lesson_is_none(ran):
@@ -224,14 +301,18 @@ CHANGES = {
     "id": lambda tree: edit("10_planted", id="three"),
     "tag": lambda tree: edit("10_planted", metadata={"tags": ["evidence"]}),
     "folded": lambda tree: edit("10_planted", metadata={"jupyter": {"source_hidden": True}}),
-    "what is said of it": lambda tree: (tree / "tests/lessons/10_planted/trials.toml").write_text("x = 1"),
-    "what another lesson left": lambda tree: (tree / "data/generated/vae.json").write_text("2"),
-    "its own tests": lambda tree: (tree / "tests/lessons/10_planted/test_own.py").write_text("x = 1"),
-    "a room": lambda tree: (tree / "utils/check.py").write_text("from utils.plot import png"),
-    "a room of a room": lambda tree: (tree / "utils/plot.py").write_text("x = 1"),
-    "a room of the harness": lambda tree: (tree / "utils/workshop/kernel.py").write_text("x = 1"),
-    "the harness": lambda tree: (tree / "tests/notebooks/test_teeth.py").write_text("x = 1"),
-    "the lock": lambda tree: (tree / "requirements.lock").write_text("torch==1.0"),
+    "what is said of it": lambda tree: write(tree / "tests/lessons/10_planted/trials.toml", "x = 1"),
+    "what another lesson left": lambda tree: write(tree / "data/generated/vae.json", "2"),
+    "its own tests": lambda tree: write(tree / "tests/lessons/10_planted/test_own.py", "x = 1"),
+    "its own tests, deeper": lambda tree: write(tree / "tests/lessons/10_planted/more/test_own.py", "x = 1"),
+    "what every room begins with": lambda tree: write(tree / "utils/__init__.py", "x = 1"),
+    "what tests begin with": lambda tree: write(tree / "tests/notebooks/conftest.py", "x = 1"),
+    "the options of the tests": lambda tree: write(tree / "pyproject.toml", "[tool.pytest.x]\ny = 1"),
+    "a room": lambda tree: write(tree / "utils/check.py", "from utils.plot import png"),
+    "a room of a room": lambda tree: write(tree / "utils/plot.py", "x = 1"),
+    "a room of the harness": lambda tree: write(tree / "utils/workshop/kernel.py", "x = 1"),
+    "the harness": lambda tree: write(tree / "tests/notebooks/test_teeth.py", "x = 1"),
+    "the lock": lambda tree: write(tree / "requirements.lock", "torch==1.0"),
 }
 
 
