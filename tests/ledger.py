@@ -228,7 +228,7 @@ class Ledger:
         self.valid = {} if again else {proof: number_of_tests(*proof) for proof in self.marks if proved(*proof)}
         self.drawn = drawn(self.names, commit()) if mode == "test" else set()
         self.waiting, self.spent = defaultdict(set), defaultdict(lambda: defaultdict(list))
-        self.whole, self.false, self.written = True, set(), set()
+        self.whole, self.done, self.false, self.written = True, set(), set(), set()
 
     def pytest_configure_node(self, node):
         node.workerinput["ledger"] = [[*proof, tests] for proof, tests in self.valid.items()]
@@ -278,7 +278,7 @@ class Ledger:
 
     def expect(self, nodeids):
         for nodeid in nodeids:
-            if proof_of(nodeid):
+            if proof_of(nodeid) and nodeid not in self.done:  # a worker that was started later collects all again
                 self.waiting[proof_of(nodeid)].add(nodeid)
 
     @pytest.hookimpl(trylast=True)
@@ -296,6 +296,7 @@ class Ledger:
         if report.outcome != "passed":
             self.marks.pop(proof, None)  # no row, whatever comes of the rest
         elif report.when == "teardown":
+            self.done.add(report.nodeid)
             self.waiting[proof].discard(report.nodeid)
             # not where a file could not be read, nor where the lesson was changed while it was proved
             if self.whole and not self.waiting[proof] and self.marks.get(proof) == fingerprint(*proof):

@@ -9,6 +9,7 @@ from utils.workshop import kernel, lessons
 PYTHON = sys.executable
 NOTHING_TO_RUN = 5  # pytest's exit status where no test is left
 OPTIONS = "--nbval-lax --nbval-current-env -p no:cacheprovider --dist loadscope --no-loadscope-reorder -q -rs".split()
+OPTIONS += ["--max-worker-restart", "3"]  # else a test that ends its process is begun again and again
 BROWSER = ["tests/notebooks/test_browser.py", "tests/teach/test_slides.py", "tests/teach/test_site.py"]
 
 
