@@ -123,7 +123,7 @@ def tried_after(path):
 
 @functools.cache
 def bitten(path):
-    """Run a lesson in a process of its own: what stopped each breakage (`stops`) and the lesson (`whole`), `said`."""
+    """Run a lesson in a process of its own: `stops` of its breakages, of the `whole` lesson, and what was `printed`."""
     command = [sys.executable, "-m", "tests.notebooks.bite", path.stem]
     environment = {**os.environ, **kernel.KERNEL_ENVIRONMENT, "COURSE_STRICT": "1", "MPLBACKEND": "agg"}
     done = subprocess.run(command, cwd=lessons.ROOT, env=environment, capture_output=True, text=True)
