@@ -260,6 +260,13 @@ def test_the_command_line_starts_the_tests_it_names(monkeypatch, line, chosen, e
     assert started == [(chosen, 3, environment)]
 
 
+@pytest.mark.parametrize(("status", "shown"), [(5, 0), (1, 1), (0, 0)])
+def test_nothing_left_to_prove_is_no_error(monkeypatch, status, shown):
+    monkeypatch.setattr(lanes, "pytest", lambda *chosen, **rest: status)
+    assert lanes.prove([], 2) == shown
+    assert lanes.NOTHING_TO_RUN == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
 @pytest.mark.parametrize("text", ["", "3", "0/3", "4/3", "a/b", "1/3/2"])
 def test_a_part_that_is_none_is_refused(text, capsys):
     with pytest.raises(SystemExit):

@@ -152,7 +152,7 @@ def test_a_forged_row_is_found_when_its_lesson_is_drawn(ran):
     out = [name for name in NAMES if name not in ledger.drawn(NAMES, ledger.commit())]
     _, failed, text = ran("test")
     assert failed == (0 if out == ["20_planted"] else 2)
-    told = [f"20_planted, {kind}: its row is not true; `make prove NB=20_planted`" for kind in ledger.KINDS]
+    told = [f"20_planted, {kind}: failed, and its row is valid; `make prove NB=20_planted`" for kind in ledger.KINDS]
     assert all((line in text) == (failed == 2) for line in told)
     commits = [f"{number:040x}" for number in range(30)]
     assert {name for commit in commits for name in ledger.drawn(NAMES, commit)} == set(NAMES), "each is drawn in time"
@@ -282,6 +282,9 @@ def test_what_is_left_unproved_when_the_time_is_spent_is_red_and_named(ran):
     assert (passed, failed) == (1, 6)
     assert "test_teeth.py::test_planted[20_planted]" in text
     assert "not proved: the" in text
+    for name in NAMES:
+        forge(name)
+    assert "its row is valid" not in ran("test", BUDGET="-1")[2], "nothing was found out about it"
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3])
@@ -312,6 +315,7 @@ CHANGES = {
     "its own tests, deeper": lambda tree: write(tree / "tests/lessons/10_planted/more/test_own.py", "x = 1"),
     "what every room begins with": lambda tree: write(tree / "utils/__init__.py", "x = 1"),
     "what tests begin with": lambda tree: write(tree / "tests/notebooks/conftest.py", "x = 1"),
+    "the guard of the network": lambda tree: write(tree / "tests/offline.py", "x = 1"),
     "the options of the tests": lambda tree: write(tree / "pyproject.toml", "[tool.pytest.x]\ny = 1"),
     "a room": lambda tree: write(tree / "utils/check.py", "from utils.plot import png"),
     "a room of a room": lambda tree: write(tree / "utils/plot.py", "x = 1"),
@@ -347,3 +351,7 @@ def test_stored_outputs_and_prose_leave_a_run_as_it_is(tree):
     (tree / "utils" / "measure.py").write_text("x = 1")  # nor does it import that
     assert ledger.fingerprint("10_planted", "run") == before[0]
     assert ledger.fingerprint("10_planted", "page") != before[1]
+    pages = {ledger.fingerprint("10_planted", "page")}
+    book["metadata"]["kernelspec"] = {"name": "ir", "display_name": "R", "language": "R"}
+    path.write_text(json.dumps(book))
+    assert ledger.fingerprint("10_planted", "page") not in pages, "JupyterLab would open it with another kernel"

@@ -256,8 +256,7 @@ def test_the_map_has_an_arrow_where_a_lesson_says_what_to_read_before():
     def leads_to(name):
         return arrows[name].union(*map(leads_to, arrows[name]))
 
-    names = sorted(path.stem for path in lessons.find())
-    assert list(arrows) == names
+    assert list(arrows) == sorted(path.stem for path in lessons.find())
     for path in lessons.find():
         title = lessons.read(path).cells[0].source
         (before,) = re.findall(r"Read before: (.*)", title)
