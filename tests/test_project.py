@@ -256,7 +256,10 @@ def test_the_map_has_an_arrow_where_a_lesson_says_what_to_read_before():
     def leads_to(name):
         return arrows[name].union(*map(leads_to, arrows[name]))
 
-    assert list(arrows) == sorted(path.stem for path in lessons.find())
+    names = sorted(path.stem for path in lessons.find())
+    assert list(arrows) == names
+    (links,) = [cell.source for cell in book.cells if cell.id == "map-links"]
+    assert re.findall(r"^- \[(\w+)\]\(\1\.ipynb\): ", links, re.M) == names[1:]
     for path in lessons.find():
         title = lessons.read(path).cells[0].source
         (before,) = re.findall(r"Read before: (.*)", title)

@@ -473,7 +473,8 @@ def test_start_here_opens_and_its_links_lead_somewhere(lab, page):
     targets = sorted({a.inner_text() for a in start.all() if re.fullmatch(r"\d\d_\w+", a.inner_text())})
     assert targets, "00_start_here links to the lessons"
     for target in targets:
-        page.locator(".lm-TabBar-tabLabel", has_text="00_start_here.ipynb").click()
+        tab = page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", has_text="00_start_here.ipynb")
+        tab.click(position={"x": 8, "y": 10})  # of twenty tabs each is so narrow that its cross covers its name
         page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) a", has_text=target).first.click()
         expect(page.locator(".lm-DockPanel-tabBar .lm-mod-current", has_text=f"{target}.ipynb")).to_be_visible()
         title = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-RenderedMarkdown h1").first
